@@ -1,0 +1,24 @@
+//! driftline watches machine-learning models in production.
+//!
+//! The way of the data, which is also the order in which to read:
+//!
+//! ```text
+//! Kafka ─► ingest ─► window ─► profile ─► (store) ─► service::closing ─► reference, stats ─► rules ─► (store)
+//!                                                                                                  │
+//!                                             metrics, api ◄── (store) ◄───────────────────────────┤
+//!                                                              notify  ◄── outbox ◄────────────────┘
+//! ```
+//!
+//! - [`event`] has the words that everyone uses and the columnar batch.
+//! - [`ingest`] reads Kafka, decodes, and tells each record's fate.
+//! - [`window`] knows event time: panes, epochs, revisions.
+//! - [`profile`] counts rows into integers that merge in any order.
+//! - [`stats`] are pure functions on those counts; [`reference`] says how surprising a score is when nothing changed.
+//! - [`rules`] holds declarations and decides alerts.
+//! - [`store`] is the one transaction: cursors and everything they caused.
+//! - [`query`] reads files through DataFusion.
+//! - [`notify`] delivers; [`metrics`] and [`api`] show.
+//! - [`service`] wires it all and hands out the one clock; [`cli`] starts it.
+//!
+//! **Architecture invariants.** `event`, `window`, `profile`, `stats` and `rules` know no clock, network, disk or
+//! metric. Each outside library is named in one room. A test (`tests/it/layering.rs`) holds both true.
