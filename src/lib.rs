@@ -24,4 +24,5 @@
 //! metric. Each outside library is named in one room. A test (`tests/it/layering.rs`) holds both true.
 
 pub mod event;
+pub mod profile;
 pub mod window;

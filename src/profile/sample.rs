@@ -1,0 +1,320 @@
+//! Sample: what a layout is learned from, in bounded memory.
+//!
+//! A column keeps its numbers themselves, and a count of each text. **Invariants:** memory is bounded whatever
+//! comes in; the same rows in the same order give the same sample; and while no bound is reached (most samples), the
+//! order does not matter either.
+//!
+//! What happens at the bounds:
+//! - more numbers than [`MAX_NUMBERS`] in one column, or in all columns together [`ALL_NUMBERS`]: the column goes on
+//!   with every second value, then every fourth and so on, picked by a hash of the value's place in the column;
+//! - more distinct texts than [`MAX_DISTINCT`] in one column, or more bytes of text than [`ALL_TEXT_BYTES`] in all:
+//!   texts that were not met before are only counted together, the others go on;
+//! - texts over 1024 bytes are counted together from the start;
+//! - more columns than [`MAX_COLUMNS`]: the new ones are counted by their values only.
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::categorical::MAX_TEXT_BYTES;
+use super::layout::Field;
+
+/// Most numbers kept of one column: quantiles at 1/256 are then off by less than a hundredth of a cell's mass.
+pub const MAX_NUMBERS: usize = 1 << 20;
+/// Most numbers kept in all, 300 MB.
+pub const ALL_NUMBERS: usize = 1 << 25;
+/// Most distinct texts counted in one column: far more than a layout can hold, enough to know an identifier.
+pub const MAX_DISTINCT: usize = 1 << 14;
+/// Most bytes of text in all columns, [`TEXT_OVERHEAD_BYTES`] a text included.
+pub const ALL_TEXT_BYTES: usize = 128 << 20;
+/// What a text costs beside its own bytes, roughly.
+const TEXT_OVERHEAD_BYTES: usize = 64;
+/// Most columns.
+pub const MAX_COLUMNS: usize = 8192;
+
+/// A value as it arrived, before any layout.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Observed<'a> {
+    Null,
+    Number(f64),
+    Text(&'a str),
+    Bool(bool),
+    /// A list or an object.
+    Other,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    rows: u64,
+    columns: Vec<SampleColumn>,
+    /// By kind of field (see [`slot`]) and name: where the column stands in `columns`.
+    index: [HashMap<String, usize>; 6],
+    text_bytes: usize,
+    overflow: u64,
+}
+
+/// What was observed in one column.
+#[derive(Debug, Clone)]
+pub(crate) struct SampleColumn {
+    pub field: Field,
+    /// The feature's own name.
+    pub name: String,
+    pub nulls: u64,
+    pub numbers: Numbers,
+    pub texts: Texts,
+    pub trues: u64,
+    pub falses: u64,
+    pub others: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Numbers {
+    /// All numbers, kept or not.
+    pub seen: u64,
+    pub nan: u64,
+    pub positive_infinity: u64,
+    pub negative_infinity: u64,
+    /// Finite values: all, or one in 2^`level` of them.
+    pub finite: Vec<f64>,
+    /// For each kept value the highest level at which it would still be kept.
+    levels: Vec<u8>,
+    pub level: u8,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Texts {
+    pub counts: HashMap<String, u64>,
+    /// Values that are not in `counts`: too many distinct ones, or too long.
+    pub uncounted: u64,
+}
+
+impl Sample {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One value of the present row. `name` is the feature's own name, and is not looked at for other fields.
+    pub fn observe(&mut self, field: &Field, name: &str, value: Observed<'_>) {
+        let (slot, key) = slot(field, name);
+        let at = match self.index[slot].get(key) {
+            Some(&at) => at,
+            None if self.columns.len() < MAX_COLUMNS => self.add_column(field, slot, key),
+            None => {
+                self.overflow += 1;
+                return;
+            }
+        };
+        let most = most_numbers(self.columns.len());
+        let column = &mut self.columns[at];
+        match value {
+            Observed::Null => column.nulls += 1,
+            Observed::Number(number) => column.numbers.push(number, most),
+            Observed::Text(text) => column.texts.push(text, &mut self.text_bytes),
+            Observed::Bool(true) => column.trues += 1,
+            Observed::Bool(false) => column.falses += 1,
+            Observed::Other => column.others += 1,
+        }
+    }
+
+    /// One more row.
+    pub fn row(&mut self) {
+        self.rows += 1;
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    pub(crate) fn columns(&self) -> &[SampleColumn] {
+        &self.columns
+    }
+
+    /// Values of columns beyond [`MAX_COLUMNS`].
+    pub(crate) fn overflow(&self) -> u64 {
+        self.overflow
+    }
+
+    fn add_column(&mut self, field: &Field, slot: usize, key: &str) -> usize {
+        let at = self.columns.len();
+        self.index[slot].insert(key.to_owned(), at);
+        self.columns.push(SampleColumn {
+            field: field.clone(),
+            name: if matches!(field, Field::Feature) {
+                key.to_owned()
+            } else {
+                String::new()
+            },
+            nulls: 0,
+            numbers: Numbers::default(),
+            texts: Texts::default(),
+            trues: 0,
+            falses: 0,
+            others: 0,
+        });
+        let most = most_numbers(at + 1);
+        if most < most_numbers(at) {
+            self.columns
+                .iter_mut()
+                .for_each(|column| column.numbers.thin(most));
+        }
+        at
+    }
+}
+
+/// Which index a field is in, and its key there.
+fn slot<'a>(field: &'a Field, name: &'a str) -> (usize, &'a str) {
+    match field {
+        Field::Feature => (0, name),
+        Field::Label => (1, ""),
+        Field::Score(class) => (2, class),
+        Field::Value => (3, ""),
+        Field::Values(output) => (4, output),
+        Field::Latency => (5, ""),
+    }
+}
+
+/// Numbers that each of so many columns may keep. Changes only when the columns double, so that thinning is rare.
+fn most_numbers(columns: usize) -> usize {
+    (ALL_NUMBERS / columns.max(1).next_power_of_two()).min(MAX_NUMBERS)
+}
+
+impl Numbers {
+    fn push(&mut self, number: f64, most: usize) {
+        let place = self.seen;
+        self.seen += 1;
+        match number {
+            f64::INFINITY => self.positive_infinity += 1,
+            f64::NEG_INFINITY => self.negative_infinity += 1,
+            _ if number.is_nan() => self.nan += 1,
+            _ => {
+                // A level is reached by half of the values that reach the one before.
+                let level = xxh3_64(&place.to_le_bytes()).trailing_zeros() as u8;
+                // Room is made first: one value over a power of two would double the memory.
+                if level >= self.level && self.finite.len() >= most {
+                    self.thin(most - 1);
+                }
+                if level >= self.level {
+                    self.finite.push(number + 0.0);
+                    self.levels.push(level);
+                }
+            }
+        }
+    }
+
+    fn thin(&mut self, most: usize) {
+        while self.finite.len() > most {
+            self.level += 1;
+            let mut levels = self.levels.iter();
+            self.finite
+                .retain(|_| levels.next().is_some_and(|level| *level >= self.level));
+            self.levels.retain(|level| *level >= self.level);
+        }
+    }
+}
+
+impl Texts {
+    fn push(&mut self, text: &str, text_bytes: &mut usize) {
+        if let Some(count) = self.counts.get_mut(text) {
+            *count += 1;
+            return;
+        }
+        let cost = text.len() + TEXT_OVERHEAD_BYTES;
+        if text.len() > MAX_TEXT_BYTES
+            || self.counts.len() >= MAX_DISTINCT
+            || *text_bytes + cost > ALL_TEXT_BYTES
+        {
+            self.uncounted += 1;
+        } else {
+            *text_bytes += cost;
+            self.counts.insert(text.to_owned(), 1);
+        }
+    }
+
+    /// All texts, counted or not.
+    pub fn seen(&self) -> u64 {
+        self.counts.values().sum::<u64>() + self.uncounted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(values: impl Iterator<Item = f64>) -> Sample {
+        let mut sample = Sample::new();
+        values.for_each(|value| sample.observe(&Field::Feature, "a", Observed::Number(value)));
+        sample
+    }
+
+    #[test]
+    fn numbers_beyond_the_bound_are_thinned_evenly() {
+        let n = 3 * MAX_NUMBERS;
+        let sample = numbers((0..n).map(|i| i as f64));
+        let kept = &sample.columns()[0].numbers;
+        assert_eq!(kept.seen, n as u64);
+        assert_eq!(kept.level, 2);
+        let expected = n as f64 / 4.0;
+        assert!(
+            (kept.finite.len() as f64 - expected).abs() < 5.0 * expected.sqrt(),
+            "{}",
+            kept.finite.len()
+        );
+        let median = kept.finite[kept.finite.len() / 2];
+        assert!((median / n as f64 - 0.5).abs() < 0.005, "{median}");
+    }
+
+    #[test]
+    fn many_columns_share_the_bound() {
+        assert_eq!(most_numbers(1), MAX_NUMBERS);
+        assert_eq!(most_numbers(32), MAX_NUMBERS);
+        assert_eq!(most_numbers(33), MAX_NUMBERS / 2);
+        assert!(most_numbers(MAX_COLUMNS) * MAX_COLUMNS <= ALL_NUMBERS);
+    }
+
+    #[test]
+    fn texts_beyond_the_bound_are_counted_together() {
+        let mut sample = Sample::new();
+        let mut observe = |text: &str| sample.observe(&Field::Feature, "a", Observed::Text(text));
+        for i in 0..MAX_DISTINCT + 10 {
+            observe(&format!("id{i}"));
+        }
+        observe("id0");
+        observe(&"x".repeat(MAX_TEXT_BYTES + 1));
+        let texts = &sample.columns()[0].texts;
+        assert_eq!(texts.counts.len(), MAX_DISTINCT);
+        assert_eq!(texts.counts["id0"], 2);
+        assert_eq!(texts.uncounted, 11);
+        assert_eq!(texts.seen(), MAX_DISTINCT as u64 + 12);
+    }
+
+    #[test]
+    fn columns_beyond_the_bound_are_counted_only() {
+        let mut sample = Sample::new();
+        for i in 0..MAX_COLUMNS + 3 {
+            sample.observe(&Field::Feature, &format!("f{i}"), Observed::Bool(true));
+        }
+        assert_eq!(sample.columns().len(), MAX_COLUMNS);
+        assert_eq!(sample.overflow(), 3);
+    }
+
+    #[test]
+    fn fields_of_the_same_name_are_kept_apart() {
+        let mut sample = Sample::new();
+        for field in [
+            Field::Feature,
+            Field::Score("a".into()),
+            Field::Values("a".into()),
+        ] {
+            sample.observe(&field, "a", Observed::Number(1.0));
+            sample.observe(&field, "a", Observed::Null);
+        }
+        assert_eq!(sample.columns().len(), 3);
+        assert!(
+            sample
+                .columns()
+                .iter()
+                .all(|column| column.numbers.seen == 1 && column.nulls == 1)
+        );
+    }
+}
