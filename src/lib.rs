@@ -25,4 +25,5 @@
 
 pub mod event;
 pub mod profile;
+pub mod stats;
 pub mod window;
