@@ -25,5 +25,6 @@
 
 pub mod event;
 pub mod profile;
+pub mod reference;
 pub mod stats;
 pub mod window;

@@ -1,0 +1,341 @@
+//! Measuring one column of one window: each statistic's value, effect and null, and how they were found.
+//!
+//! **Invariant:** the one place that knows which statistic is computed from what. Deliberately absent: the verdict
+//! (see `compare`).
+
+use std::collections::BTreeMap;
+
+use super::Reference;
+use super::column::{self, Prepared};
+use super::compare::Plan;
+use super::null::{Calibration, chi_squared_quantile};
+use crate::profile::layout::LayoutColumn;
+use crate::profile::{Cells, ColumnProfile, Profile};
+use crate::stats::score::ThresholdSource;
+use crate::stats::wasserstein::Axis;
+use crate::stats::{
+    self, Statistic, bins, chi_squared, jensen_shannon, kolmogorov_smirnov, l_infinity, mean_shift,
+    occupied, psi, size_factor, total, wasserstein,
+};
+
+/// References with fewer times the window's rows than this carry a warning: their own error dominates.
+const SMALL_REFERENCE: u64 = 10;
+
+/// How a statistic is computed.
+pub(super) fn method(statistic: Statistic) -> &'static str {
+    match statistic {
+        Statistic::Psi
+        | Statistic::JensenShannon
+        | Statistic::LInfinity
+        | Statistic::ChiSquared => "bins",
+        Statistic::KolmogorovSmirnov | Statistic::Wasserstein => "rank-binned",
+        Statistic::MeanShift => "moments",
+    }
+}
+
+/// One column of one window, counted and calibrated.
+pub(super) struct Judge<'a> {
+    pub plan: &'a Plan<'a>,
+    pub column: &'a LayoutColumn,
+    pub prepared: &'a Prepared,
+    pub calibration: &'a Calibration,
+    pub reference: &'a Reference,
+    pub current: &'a Profile,
+    pub profile: &'a ColumnProfile,
+    pub atoms: Vec<u64>,
+    pub bins: Vec<u64>,
+}
+
+/// A statistic's value and what it is judged by.
+pub(super) struct Measured {
+    pub value: f64,
+    pub effect: f64,
+    pub error_bound: Option<f64>,
+    /// `None`: no null can be had at this level.
+    pub null: Option<Null>,
+    pub moved: String,
+    pub degrees: f64,
+}
+
+pub(super) struct Null {
+    pub threshold: f64,
+    pub p_value: f64,
+    pub source: ThresholdSource,
+    pub draws: Option<u32>,
+}
+
+impl Judge<'_> {
+    /// `None` where a side has no finite value to measure.
+    pub fn measure(&self, statistic: Statistic) -> Option<Measured> {
+        let evidence = &self.prepared.evidence;
+        let (reference, current) = (&evidence.bins, &self.bins);
+        let (n, m) = (total(reference), total(current));
+        let occupied = occupied(reference, current);
+        let degrees = stats::degrees(occupied).max(1.0);
+        let binned = |value: f64, effect: f64, null: Option<Null>| Measured {
+            value,
+            effect,
+            error_bound: None,
+            null,
+            moved: bins::what_moved(reference, current, &self.prepared.labels),
+            degrees,
+        };
+        // Threshold of a closed form: `per_chi(x)` is the statistic's value where χ² is x.
+        let closed = |p_value: Option<f64>, per_chi: &dyn Fn(f64) -> f64| {
+            let p_value = p_value.filter(|_| self.calibration.closed_form && self.blocks() > 1)?;
+            let threshold = per_chi(chi_squared_quantile(self.plan.level, degrees));
+            Some(Null {
+                threshold,
+                p_value,
+                source: ThresholdSource::ClosedForm,
+                draws: None,
+            })
+        };
+        Some(match statistic {
+            Statistic::Psi => {
+                let value = psi::psi(reference, current);
+                let null = closed(psi::closed_form_p(reference, current), &|x| {
+                    x * size_factor(n, m)
+                });
+                binned(
+                    value,
+                    psi::effect(value, occupied, n, m),
+                    null.or_else(|| self.drawn(statistic, value)),
+                )
+            }
+            Statistic::JensenShannon => {
+                let value = jensen_shannon::distance(reference, current);
+                let null = closed(jensen_shannon::closed_form_p(reference, current), &|x| {
+                    (x * size_factor(n, m) / (8.0 * std::f64::consts::LN_2)).sqrt()
+                });
+                let effect = jensen_shannon::effect(value, occupied, n, m);
+                binned(value, effect, null.or_else(|| self.drawn(statistic, value)))
+            }
+            Statistic::LInfinity => {
+                let value = l_infinity::distance(reference, current);
+                binned(
+                    value,
+                    l_infinity::effect(reference, current),
+                    self.drawn(statistic, value),
+                )
+            }
+            Statistic::ChiSquared => {
+                let value = chi_squared::statistic(reference, current);
+                let null = closed(chi_squared::closed_form_p(reference, current), &|x| x);
+                let effect = chi_squared::effect(value, occupied, n, m);
+                binned(value, effect, null.or_else(|| self.drawn(statistic, value)))
+            }
+            Statistic::KolmogorovSmirnov => {
+                let found = kolmogorov_smirnov::ks(&evidence.reference, &self.atoms);
+                let effect = kolmogorov_smirnov::effect(found.distance, n, m);
+                Measured {
+                    error_bound: Some(found.error_bound),
+                    ..binned(
+                        found.distance,
+                        effect,
+                        self.drawn(statistic, found.distance),
+                    )
+                }
+            }
+            Statistic::Wasserstein => self.wasserstein(degrees)?,
+            Statistic::MeanShift => self.mean_shift()?,
+        })
+    }
+
+    pub fn blocks(&self) -> usize {
+        self.prepared.evidence.blocks.len()
+    }
+
+    /// The null from the calibration's draws.
+    fn drawn(&self, statistic: Statistic, value: f64) -> Option<Null> {
+        // The drawn statistics are the table's first ones, in its order.
+        let at = statistic as usize;
+        Some(Null {
+            threshold: self.calibration.threshold(at, self.plan.level)?,
+            p_value: self.calibration.p_value(at, value),
+            source: self.calibration.source,
+            draws: Some(self.calibration.draws),
+        })
+    }
+
+    fn wasserstein(&self, degrees: f64) -> Option<Measured> {
+        let ranks = self.prepared.evidence.ranks.as_ref()?;
+        let support = column::support(self.profile.numeric()?)?;
+        let (reference, current) = (&self.prepared.evidence.reference, &self.atoms);
+        let (value, effect, error_bound) =
+            match wasserstein::scale(ranks.deviation, ranks.support, support) {
+                // All finite values of both sides are one number.
+                None => (0.0, 0.0, 0.0),
+                Some(scale) => {
+                    let axis = Axis::new(&ranks.edges, ranks.support, support);
+                    let values = ranks.values.clone();
+                    let current = self.prepared.values_with_left(current);
+                    let reference = self.prepared.values_with_left(reference);
+                    let found = axis.distance(&reference[values.clone()], &current[values], scale);
+                    (found.value, wasserstein::effect(&found), found.error_bound)
+                }
+            };
+        Some(Measured {
+            value,
+            effect,
+            error_bound: Some(error_bound),
+            null: self.drawn(Statistic::Wasserstein, value),
+            moved: self.means()?,
+            degrees,
+        })
+    }
+
+    fn mean_shift(&self) -> Option<Measured> {
+        let reference = self.prepared.moments?;
+        let Cells::Numeric(cells) = &self.column.cells else {
+            return None;
+        };
+        let current = column::moments(cells, self.profile.numeric()?)?;
+        let signed = mean_shift::shift(&reference, &current);
+        let of_blocks = mean_shift::null_of_blocks(
+            &self.prepared.block_moments,
+            current.n,
+            reference.deviation,
+        );
+        let (null, source) = match (of_blocks, self.prepared.block_moments.len() > 1) {
+            (Some(null), _) => (Some(null), ThresholdSource::Blocks),
+            // Blocks whose means are all the same: only rows are left to tell.
+            (None, true) => (
+                mean_shift::null_of_rows(&reference, current.n),
+                ThresholdSource::Resampled,
+            ),
+            (None, false) => (
+                mean_shift::null_of_rows(&reference, current.n),
+                ThresholdSource::AssumesIndependence,
+            ),
+        };
+        let difference = current.mean - reference.mean;
+        let value = signed.abs();
+        let null = match null {
+            Some(null) => {
+                let scale = mean_shift::scale(&reference, &current).unwrap_or(1.0);
+                let threshold = (null.threshold(self.plan.level) / scale).min(f64::MAX);
+                Null {
+                    threshold,
+                    p_value: null.p_value(difference),
+                    source,
+                    draws: None,
+                }
+            }
+            // A constant reference: it never moved, so any move is beyond its threshold of 0.
+            None => Null {
+                threshold: 0.0,
+                p_value: if value > 0.0 {
+                    1.0 / (reference.n + 1.0)
+                } else {
+                    1.0
+                },
+                source,
+                draws: None,
+            },
+        };
+        Some(Measured {
+            value,
+            effect: mean_shift::effect(signed, reference.n, current.n),
+            error_bound: None,
+            null: Some(null),
+            moved: self.means()?,
+            degrees: 1.0,
+        })
+    }
+
+    /// "mean 35.1 → 62.0".
+    fn means(&self) -> Option<String> {
+        let reference = self.prepared.moments?;
+        let Cells::Numeric(cells) = &self.column.cells else {
+            return None;
+        };
+        let current = column::moments(cells, self.profile.numeric()?)?;
+        Some(format!(
+            "mean {} → {}",
+            Short(reference.mean),
+            Short(current.mean)
+        ))
+    }
+
+    /// What a reader needs to compute the value again.
+    pub fn parameters(&self, statistic: Statistic) -> BTreeMap<String, String> {
+        let mut parameters = BTreeMap::new();
+        let mut set = |key: &str, value: String| {
+            parameters.insert(key.to_owned(), value);
+        };
+        let bins = occupied(&self.prepared.evidence.bins, &self.bins).to_string();
+        match statistic {
+            Statistic::Psi => {
+                set("bins", bins);
+                set("log_base", "e".to_owned());
+                set("smoothing", format!("{} rows a bin", psi::SMOOTHING));
+            }
+            Statistic::JensenShannon => {
+                set("bins", bins);
+                set("log_base", "2".to_owned());
+                set("smoothing", "none".to_owned());
+            }
+            Statistic::LInfinity => set("bins", bins),
+            Statistic::ChiSquared => {
+                set("bins", bins);
+                set("effect", "cohens_w".to_owned());
+            }
+            Statistic::KolmogorovSmirnov => {
+                set(
+                    "cells",
+                    occupied(&self.prepared.evidence.reference, &self.atoms).to_string(),
+                );
+                set("missing", "ranked below all values".to_owned());
+            }
+            Statistic::Wasserstein => {
+                set(
+                    "cells",
+                    occupied(&self.prepared.evidence.reference, &self.atoms).to_string(),
+                );
+                set("missing", "left out".to_owned());
+                let deviation = self
+                    .prepared
+                    .evidence
+                    .ranks
+                    .as_ref()
+                    .and_then(|ranks| ranks.deviation);
+                set(
+                    "scale",
+                    deviation.map_or("range of both samples".to_owned(), |d| {
+                        format!("reference deviation {}", Short(d))
+                    }),
+                );
+            }
+            Statistic::MeanShift => {
+                set("missing", "left out".to_owned());
+                set("scale", "reference deviation".to_owned());
+            }
+        }
+        if self.reference.profile.rows < SMALL_REFERENCE * self.current.rows {
+            let text = format!(
+                "the reference has {} rows, less than {SMALL_REFERENCE} times the window's {}: false alarms come in runs",
+                self.reference.profile.rows, self.current.rows
+            );
+            set("warning", text);
+        }
+        parameters
+    }
+}
+
+/// A number for a sentence: three significant digits or so, never an endless row of zeros.
+pub(super) struct Short(pub f64);
+
+impl std::fmt::Display for Short {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = self.0.abs();
+        match size {
+            0.0 => f.write_str("0"),
+            _ if !(1e-4..1e7).contains(&size) => write!(f, "{:.1e}", self.0),
+            _ if size >= 100.0 => write!(f, "{:.0}", self.0),
+            _ if size >= 1.0 => write!(f, "{:.1}", self.0),
+            _ if size >= 0.01 => write!(f, "{:.3}", self.0),
+            _ => write!(f, "{:.5}", self.0),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What a window is compared with, and how surprising a difference is when nothing has changed.
+//!
+//! A *reference* is immutable and named by its hash. It keeps, beside its whole profile, the profiles of its
+//! *blocks* (pieces of one window's length), because only they say how much two quiet windows differ: [`null`] turns
+//! them into thresholds, [`budget`] turns a promised rate of false alarms into a level, and [`compare`] judges.
+//!
+//! **Invariant:** everything here is a function of its arguments. The random numbers behind a threshold are seeded
+//! from the reference's hash and the column's name, so the same reference gives the same threshold everywhere.
+//! Deliberately absent: where references come from (a file, the first windows, the last windows) and where they are
+//! stored; the caller brings block profiles and keeps the bytes.
+
+pub mod blocks;
+pub mod budget;
+mod cache;
+mod column;
+pub mod compare;
+mod evidence;
+mod measure;
+pub mod null;
+pub mod overdispersion;
+mod redraw;
+
+#[cfg(test)]
+mod promise;
+#[cfg(test)]
+mod sample;
+
+pub use blocks::{Block, Reference, ReferenceError};
+pub use budget::{TestBudget, level_for};
+pub use cache::NullCache;
+pub use compare::{Plan, compare};
