@@ -26,5 +26,6 @@
 pub mod event;
 pub mod profile;
 pub mod reference;
+pub mod rules;
 pub mod stats;
 pub mod window;

@@ -1,0 +1,382 @@
+//! A model's declaration: YAML as people write it, turned into values that nothing downstream checks again.
+//!
+//! **Invariant:** a [`Declaration`] exists only when everything in its file was understood. What this release cannot
+//! do is refused with a sentence that names what to write instead; no field is ever read and then left unused in
+//! silence. Facts about the model (`task`, `label_maturity`) are taken, though only later releases act on them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::event::{DAY, Millis, WEEK};
+use crate::profile::ColumnRules;
+use crate::window::WindowSpec;
+
+use super::action::{self, Action};
+use super::columns;
+use super::fields::{At, Checker};
+use super::glob::Glob;
+use super::problem::{Problem, did_you_mean};
+use super::rule::{self, Rule};
+use super::windows;
+use super::yaml;
+
+/// Most windows or weeks that a moving reference reaches back.
+const MOST_TRAILING: u64 = 1_000;
+/// The first month is the reference when nothing is said.
+const DEFAULT_FIRST: Millis = 30 * DAY;
+
+/// What the model predicts. A fact that is kept with the results; performance is judged by later releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    Binary { positive: String },
+    Multiclass,
+    Regression,
+    Ranking,
+    None,
+}
+
+/// What windows are compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReferenceSpec {
+    /// Relative paths are taken from the declaration's folder.
+    File(PathBuf),
+    /// The whole windows that begin before the first window with enough rows to be judged + this length.
+    First(Millis),
+    /// So many complete windows before the one that is judged.
+    Trailing(u32),
+    /// The windows of the same hour of the week in so many weeks before.
+    SameHourOfWeek(u32),
+}
+
+impl fmt::Display for ReferenceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReferenceSpec::File(path) => write!(f, "file: {}", path.display()),
+            ReferenceSpec::First(length) => write!(f, "first: {}", super::duration::show(*length)),
+            ReferenceSpec::Trailing(windows) => write!(f, "trailing: {windows}"),
+            ReferenceSpec::SameHourOfWeek(weeks) => write!(f, "same_hour_of_week: {weeks}"),
+        }
+    }
+}
+
+/// One checked document of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declaration {
+    /// The file as the user named it, and the line where the document begins.
+    pub source: String,
+    pub line: usize,
+    /// The model's name, or a pattern of names.
+    pub model: Glob,
+    pub task: Task,
+    pub window: WindowSpec,
+    pub reference: ReferenceSpec,
+    pub columns: ColumnRules,
+    /// In the order written; names are unique.
+    pub rules: Vec<Rule>,
+    pub actions: BTreeMap<String, Action>,
+}
+
+/// Reads and checks the documents of one file.
+///
+/// # Errors
+/// All problems of all documents, in the order of lines.
+pub fn parse(source: &str, text: &str) -> Result<Vec<Declaration>, Vec<Problem>> {
+    let (documents, problems) = yaml::read(source, text);
+    let mut check = Checker::new(source, problems);
+    if documents.is_empty() && check.problems.is_empty() {
+        check.whole(
+            "nothing is declared here",
+            "write at least `model: NAME` and `task: none`, or remove the file",
+        );
+    }
+    let declarations: Vec<Option<Declaration>> = documents
+        .iter()
+        .map(|node| document(&mut check, source, &At::root(node)))
+        .collect();
+    if check.problems.is_empty() {
+        return Ok(declarations.into_iter().flatten().collect());
+    }
+    let mut problems = check.problems;
+    problems.sort_by_key(|problem| problem.line);
+    Err(problems)
+}
+
+const FIELDS: [&str; 10] = [
+    "model",
+    "task",
+    "window",
+    "reference",
+    "columns",
+    "rows",
+    "rules",
+    "actions",
+    "features_from",
+    "mapping",
+];
+
+fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<Declaration> {
+    let table = check.table(at, &FIELDS)?;
+    let model = match table.get("model") {
+        Some(at) => check.text(at),
+        None => {
+            check.missing(
+                &table,
+                "model",
+                "write the model's name or a pattern such as `power-*`",
+            );
+            None
+        }
+    };
+    let task = match table.get("task") {
+        Some(at) => task(check, at),
+        None => {
+            check.missing(
+                &table,
+                "task",
+                "write for example `{type: binary, positive: up}`, or `none`",
+            );
+            None
+        }
+    };
+    let window = table
+        .get("window")
+        .map_or(Some(WindowSpec::default()), |at| windows::read(check, at));
+    let reference = match table.get("reference") {
+        Some(at) => reference(check, source, at, window.as_ref()),
+        None => Some(ReferenceSpec::First(
+            DEFAULT_FIRST.max(window.as_ref().map_or(0, |spec| spec.span)),
+        )),
+    };
+    let columns = table
+        .get("columns")
+        .map_or(Some(ColumnRules::default()), |at| columns::read(check, at));
+    for (key, only, wrong) in [
+        ("rows", "none", "this release keeps profiles, not rows"),
+        (
+            "features_from",
+            "predictions",
+            "this release reads features from prediction records only",
+        ),
+    ] {
+        if let Some(at) = table.get(key)
+            && !at.is(only)
+        {
+            check.refuse(at, wrong, &format!("write `{only}` or leave it out"));
+        }
+    }
+    if let Some(at) = table.get("mapping") {
+        check.refuse(
+            at,
+            "this release reads driftline's own record format only",
+            "leave it out and log in that format",
+        );
+    }
+    let actions = table
+        .get("actions")
+        .map(|at| actions(check, at))
+        .unwrap_or_default();
+    let declares_domain = columns
+        .as_ref()
+        .is_some_and(|columns| !columns.domain.is_empty());
+    let rules = match table.get("rules") {
+        Some(at) => rules(check, at, &actions),
+        None => rule::implied(declares_domain),
+    };
+    unused_actions(check, &actions, &rules);
+    Some(Declaration {
+        source: source.to_owned(),
+        line: at.node.line,
+        model: Glob::new(model?),
+        task: task?,
+        window: window?,
+        reference: reference?,
+        columns: columns?,
+        rules,
+        actions: actions
+            .into_iter()
+            .filter_map(|(name, (_, action))| Some((name, action?)))
+            .collect(),
+    })
+}
+
+/// `task: none`, `task: regression` or `task: {type: binary, positive: up}`.
+fn task<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Task> {
+    let is_table = matches!(at.node.value, yaml::Value::Map(_));
+    let table = if is_table {
+        Some(check.table(at, &["type", "positive"])?)
+    } else {
+        None
+    };
+    let kind = match &table {
+        None => at,
+        Some(table) => match table.get("type") {
+            Some(kind) => kind,
+            None => {
+                check.missing(
+                    table,
+                    "type",
+                    "write one of: binary, multiclass, regression, ranking, none",
+                );
+                return None;
+            }
+        },
+    };
+    let positive = table.as_ref().and_then(|table| table.get("positive"));
+    let binary = check.choice(
+        kind,
+        &[
+            ("binary", 0),
+            ("multiclass", 1),
+            ("regression", 2),
+            ("ranking", 3),
+            ("none", 4),
+        ],
+    )?;
+    if let Some(positive) = positive
+        && binary != 0
+    {
+        check.refuse(
+            positive,
+            "only a binary task has a positive class",
+            "leave it out",
+        );
+    }
+    match binary {
+        0 => match positive {
+            Some(at) => Some(Task::Binary {
+                positive: check.text(at)?.to_owned(),
+            }),
+            None => {
+                let remedy =
+                    "write the class that counts as positive: `{type: binary, positive: up}`";
+                match &table {
+                    Some(table) => check.missing(table, "positive", remedy),
+                    None => check.refuse(at, "a binary task needs its positive class", remedy),
+                }
+                None
+            }
+        },
+        1 => Some(Task::Multiclass),
+        2 => Some(Task::Regression),
+        3 => Some(Task::Ranking),
+        _ => Some(Task::None),
+    }
+}
+
+fn reference<'a>(
+    check: &mut Checker<'a>,
+    source: &str,
+    at: &At<'a>,
+    window: Option<&WindowSpec>,
+) -> Option<ReferenceSpec> {
+    const FORMS: &str =
+        "write one of: `file: PATH`, `first: 30d`, `trailing: 8`, `same_hour_of_week: 4`";
+    if matches!(at.node.value, yaml::Value::Scalar(_)) {
+        if at.is("training") {
+            check.refuse(
+                at,
+                "this release does not train and knows no training data",
+                "export it and write `{file: PATH}`, or take the first windows: `{first: 30d}`",
+            );
+        } else {
+            check.refuse(at, "not a reference", FORMS);
+        }
+        return None;
+    }
+    let table = check.table(at, &["file", "first", "trailing", "same_hour_of_week"])?;
+    let mut given = table.entries();
+    let (Some((key, value)), None) = (given.next(), given.next()) else {
+        check.refuse(at, "a reference is exactly one thing", FORMS);
+        return None;
+    };
+    match key {
+        "file" => {
+            let folder = Path::new(source).parent().unwrap_or(Path::new(""));
+            Some(ReferenceSpec::File(folder.join(check.text(value)?)))
+        }
+        "first" => {
+            let least = window.map_or(0, |spec| spec.span);
+            Some(ReferenceSpec::First(check.duration(value, least)?))
+        }
+        "trailing" => small(check, value).map(ReferenceSpec::Trailing),
+        _ => {
+            let weeks = small(check, value)?;
+            let every = window?.every;
+            if WEEK % every != 0 {
+                let remedy = "use a window that divides a week, for example `every: 1h`";
+                check.refuse(
+                    value,
+                    "windows of this length do not fall on the same hour each week",
+                    remedy,
+                );
+                return None;
+            }
+            Some(ReferenceSpec::SameHourOfWeek(weeks))
+        }
+    }
+}
+
+fn small<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<u32> {
+    check
+        .whole_number(at, 1..=MOST_TRAILING)
+        .and_then(|number| u32::try_from(number).ok())
+}
+
+/// An action and where it stands; `None` when it cannot be read, yet rules may name it.
+type Actions<'a> = BTreeMap<String, (At<'a>, Option<Action>)>;
+
+fn actions<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Actions<'a> {
+    let Some(table) = check.open_table(at) else {
+        return BTreeMap::new();
+    };
+    table
+        .entries()
+        .map(|(name, at)| (name.to_owned(), (at.clone(), action::read(check, name, at))))
+        .collect()
+}
+
+fn rules<'a>(check: &mut Checker<'a>, at: &At<'a>, actions: &Actions<'a>) -> Vec<Rule> {
+    let Some(items) = at.items() else {
+        check.refuse(
+            at,
+            "not a list of rules",
+            "write each rule after a dash: `- {name: inputs, watch: drift}`",
+        );
+        return Vec::new();
+    };
+    let mut rules: Vec<Rule> = Vec::new();
+    for item in items {
+        let Some(rule) = rule::read(check, &item) else {
+            continue;
+        };
+        if rules.iter().any(|other| other.name == rule.name) {
+            let at = item.field("name").unwrap_or(item.clone());
+            check.refuse(&at, "another rule has this name", "give each rule its own");
+        }
+        let known: Vec<&str> = actions.keys().map(String::as_str).collect();
+        for name in rule
+            .actions
+            .iter()
+            .filter(|name| !known.contains(&name.as_str()))
+        {
+            let at = item.field("actions").unwrap_or(item.clone());
+            let remedy = match did_you_mean(name, &known) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => "describe it under `actions`".to_owned(),
+            };
+            check.refuse(&at, &format!("there is no action `{name}`"), &remedy);
+        }
+        rules.push(rule);
+    }
+    rules
+}
+
+fn unused_actions(check: &mut Checker<'_>, actions: &Actions<'_>, rules: &[Rule]) {
+    for (name, (at, _)) in actions {
+        if !rules.iter().any(|rule| rule.actions.contains(name)) {
+            let remedy = format!("write `actions: [{name}]` in a rule, or remove it");
+            check.refuse(at, "no rule takes this action", &remedy);
+        }
+    }
+}

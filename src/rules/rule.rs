@@ -1,0 +1,366 @@
+//! One rule: what is watched, where, and when it is bad enough.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{DAY, Millis};
+use crate::stats::{self, Statistic};
+
+use super::condition::{self, Condition, Side, Unit};
+use super::fields::{At, Checker, Table};
+use super::glob::Glob;
+use super::watch::Watch;
+
+/// Longest memory of a rule, in windows.
+const MOST_WINDOWS: u32 = 100;
+/// Finer levels would need more random draws than anybody waits for.
+const LEAST_LEVEL: f64 = 1e-7;
+
+/// Who should look at an alert, and how soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Info,
+    Ticket,
+    Page,
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Ticket => "ticket",
+            Severity::Page => "page",
+        }
+    }
+}
+
+/// `for: 3 of 5`: bad in at least `k` of the last `n` judged windows. `1 <= k <= n`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KOfN {
+    pub k: u32,
+    pub n: u32,
+}
+
+/// How many false alarms a rule may raise on average: `1 per 30d`, over all its columns together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    pub count: f64,
+    pub per: Millis,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            count: 1.0,
+            per: 30 * DAY,
+        }
+    }
+}
+
+/// A checked rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Unique in its declaration.
+    pub name: String,
+    pub watch: Watch,
+    /// Columns it looks at; `*` alone where the watch concerns the whole window.
+    pub on: Vec<Glob>,
+    /// The statistic of a drift rule; `None`: each column's primary one.
+    pub statistic: Option<Statistic>,
+    pub required: KOfN,
+    pub severity: Severity,
+    /// Always there for rates, volume and freshness; never for drift and schema changes.
+    pub condition: Option<Condition>,
+    /// Effects up to here are left alone by a drift rule; `None`: the statistic's own floor.
+    pub floor: Option<f64>,
+    pub false_alarms: Budget,
+    /// Chance of a false drift per window and column, instead of one derived from `false_alarms`.
+    pub level: Option<f64>,
+    /// Names of the declaration's actions to take when it fires.
+    pub actions: Vec<String>,
+}
+
+impl Rule {
+    /// A rule as the declaration would have it with nothing but these fields written.
+    pub fn plain(name: &str, watch: Watch) -> Self {
+        Self {
+            name: name.to_owned(),
+            watch,
+            on: vec![Glob::new("*")],
+            statistic: None,
+            required: KOfN { k: 1, n: 1 },
+            severity: Severity::Ticket,
+            condition: watch.default_condition(),
+            floor: None,
+            false_alarms: Budget::default(),
+            level: None,
+            actions: Vec::new(),
+        }
+    }
+
+    pub fn covers(&self, column: &str) -> bool {
+        self.on.iter().any(|glob| glob.matches(column))
+    }
+}
+
+/// The rules of a declaration that states none: drift of every column in 3 of 5 windows, and per window nulls, unseen
+/// categories and wrong types 2 points above the reference's share, columns that came or went, and less than half of
+/// the reference's rows. With a declared domain also values outside it. All are tickets. Freshness is not implied.
+pub fn implied(domain_declared: bool) -> Vec<Rule> {
+    let mut rules = vec![
+        Rule {
+            required: KOfN { k: 3, n: 5 },
+            ..Rule::plain("inputs", Watch::Drift)
+        },
+        Rule::plain("nulls", Watch::NullRate),
+        Rule::plain("unseen", Watch::Unseen),
+        Rule::plain("wrong_types", Watch::WrongType),
+        Rule::plain("schema", Watch::SchemaChange),
+        Rule::plain("volume", Watch::Volume),
+    ];
+    if domain_declared {
+        rules.push(Rule::plain("domain", Watch::OutOfDomain));
+    }
+    rules
+}
+
+const FIELDS: [&str; 13] = [
+    "name",
+    "watch",
+    "on",
+    "statistic",
+    "for",
+    "severity",
+    "above",
+    "below",
+    "floor",
+    "false_alarms",
+    "level",
+    "actions",
+    "metric",
+];
+
+/// Reads one rule; `None` when its name or watch cannot be read.
+pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Rule> {
+    let table = check.table(at, &FIELDS)?;
+    let name = check.name(&table, "name");
+    let watch = watch(check, &table);
+    let mut rule = Rule::plain(
+        &name.clone().unwrap_or_default(),
+        watch.unwrap_or(Watch::Drift),
+    );
+    if let Some(severity) = table.get("severity") {
+        let words = [
+            ("page", Severity::Page),
+            ("ticket", Severity::Ticket),
+            ("info", Severity::Info),
+        ];
+        rule.severity = check.choice(severity, &words).unwrap_or(rule.severity);
+    }
+    if let Some(required) = table.get("for") {
+        rule.required = k_of_n(check, required).unwrap_or(rule.required);
+    }
+    if let Some(actions) = table.get("actions") {
+        rule.actions = check
+            .texts(actions)
+            .unwrap_or_default()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+    }
+    // What may stand in the rule depends on what it watches; without that there is nothing more to say.
+    let watch = watch?;
+    if let Some(metric) = table.get("metric") {
+        check.refuse(
+            metric,
+            "only performance rules have a metric, and this release has none",
+            "leave it out",
+        );
+    }
+    if let Some(on) = table.get("on") {
+        let globs = check.texts(on).unwrap_or_default();
+        if !watch.per_column() {
+            check.refuse(
+                on,
+                &format!("{watch} concerns the whole window, not columns"),
+                "leave it out",
+            );
+        } else if globs.is_empty() {
+            check.refuse(
+                on,
+                "no column is named",
+                "write a column, a list of them, or \"*\"",
+            );
+        } else {
+            rule.on = globs.into_iter().map(Glob::new).collect();
+        }
+    }
+    if watch == Watch::Freshness
+        && let Some(required) = table.get("for")
+    {
+        check.refuse(
+            required,
+            "silence is not counted in windows",
+            "leave it out and set `above`",
+        );
+    }
+    calibration(check, &table, &mut rule);
+    rule.condition = condition(check, &table, watch);
+    name.map(|_| rule)
+}
+
+fn watch<'a>(check: &mut Checker<'a>, table: &Table<'a>) -> Option<Watch> {
+    let words = Watch::ALL.map(|watch| (watch.as_str(), watch));
+    let Some(at) = table.get("watch") else {
+        check.missing(
+            table,
+            "watch",
+            &format!("write one of: {}", words.map(|(word, _)| word).join(", ")),
+        );
+        return None;
+    };
+    if matches!(check.text(at), Some("performance")) {
+        check.refuse(
+            at,
+            "this release reads no labels and cannot judge performance",
+            "watch the drift of `prediction.*` instead, or leave the rule out",
+        );
+        return None;
+    }
+    check.choice(at, &words)
+}
+
+fn k_of_n<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<KOfN> {
+    let text = check.text(at)?;
+    let read = text.split_once(" of ").and_then(|(k, n)| {
+        let (k, n) = (k.trim().parse::<u32>().ok()?, n.trim().parse::<u32>().ok()?);
+        Some(KOfN { k, n })
+    });
+    match read {
+        Some(KOfN { k, n }) if 1 <= k && k <= n && n <= MOST_WINDOWS => read,
+        Some(KOfN { n, .. }) if n > MOST_WINDOWS => {
+            check.refuse(
+                at,
+                "too many windows",
+                &format!("write at most `K of {MOST_WINDOWS}`"),
+            );
+            None
+        }
+        _ => {
+            check.refuse(
+                at,
+                "not a number of windows out of the last ones",
+                "write for example `3 of 5`",
+            );
+            None
+        }
+    }
+}
+
+/// The fields that only a drift rule has: they say how its threshold is made.
+fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) {
+    if rule.watch != Watch::Drift {
+        for key in ["statistic", "floor", "false_alarms", "level"] {
+            if let Some(at) = table.get(key) {
+                check.refuse(
+                    at,
+                    &format!(
+                        "only a drift rule has this; this one watches {}",
+                        rule.watch
+                    ),
+                    "leave it out",
+                );
+            }
+        }
+        return;
+    }
+    if let Some(at) = table.get("statistic") {
+        let mut words: Vec<(&str, Option<Statistic>)> = stats::table()
+            .iter()
+            .map(|entry| (entry.name, Some(entry.statistic)))
+            .collect();
+        words.push(("auto", None));
+        rule.statistic = check.choice(at, &words).flatten();
+    }
+    if let Some(at) = table.get("floor")
+        && !matches!(check.text(at), Some("auto"))
+    {
+        rule.floor = check.number(at, 0.0..=f64::MAX, "write 0 or more, or `auto`");
+    }
+    if let Some(at) = table.get("false_alarms") {
+        rule.false_alarms = check
+            .rate(at)
+            .map_or(rule.false_alarms, |(count, per)| Budget { count, per });
+    }
+    if let Some(at) = table.get("level") {
+        rule.level = check.number(
+            at,
+            LEAST_LEVEL..=0.5,
+            "write a chance from 0.0000001 to 0.5",
+        );
+        if table.get("false_alarms").is_some() {
+            check.refuse(
+                at,
+                "the level follows from `false_alarms`, which is given too",
+                "keep one of the two",
+            );
+        }
+    }
+}
+
+fn condition<'a>(check: &mut Checker<'a>, table: &Table<'a>, watch: Watch) -> Option<Condition> {
+    let (above, below) = (table.get("above"), table.get("below"));
+    let Some(unit) = watch.unit() else {
+        for at in [above, below].into_iter().flatten() {
+            if watch == Watch::Drift {
+                check.refuse(
+                    at,
+                    "a drift rule has no fixed threshold: it is calibrated from the reference",
+                    "write `floor: NUMBER` to leave smaller effects alone, or `false_alarms: 1 per 90d` to hear of fewer",
+                );
+            } else {
+                check.refuse(at, "any change of the schema counts", "leave it out");
+            }
+        }
+        return None;
+    };
+    let (side, at) = match (above, below) {
+        (Some(_), Some(below)) => {
+            check.refuse(
+                below,
+                "a rule has one limit, and `above` is given too",
+                "write two rules",
+            );
+            return None;
+        }
+        (Some(at), None) => (Side::Above, at),
+        (None, Some(at)) => (Side::Below, at),
+        (None, None) => {
+            let default = watch.default_condition();
+            if default.is_none() {
+                check.missing(
+                    table,
+                    "above",
+                    "write how long silence may last, for example `above: 2h`",
+                );
+            }
+            return default;
+        }
+    };
+    if side == Side::Below && unit != Unit::Rows {
+        check.refuse(
+            at,
+            &format!("{watch} is only ever too high"),
+            "write `above` instead",
+        );
+        return None;
+    }
+    let text = check.text(at)?;
+    match condition::parse(text, unit) {
+        Ok(limit) => Some(Condition { side, limit }),
+        Err((wrong, remedy)) => {
+            check.refuse(at, &wrong, &remedy);
+            None
+        }
+    }
+}
