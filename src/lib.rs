@@ -29,4 +29,5 @@ pub mod profile;
 pub mod reference;
 pub mod rules;
 pub mod stats;
+pub mod store;
 pub mod window;
