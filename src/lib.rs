@@ -25,6 +25,7 @@
 
 pub mod config;
 pub mod event;
+pub mod notify;
 pub mod profile;
 pub mod reference;
 pub mod rules;
