@@ -28,6 +28,7 @@ pub mod event;
 pub mod metrics;
 pub mod notify;
 pub mod profile;
+pub mod query;
 pub mod reference;
 pub mod rules;
 pub mod stats;

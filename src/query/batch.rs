@@ -1,0 +1,96 @@
+//! A file's rows as the decoder would have made them from JSON under a layout.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Builder, StringBuilder};
+
+use super::table::{FileBatch, FileColumn};
+use crate::event::{Batch, Column, State};
+use crate::profile::{Cells, Layout, LayoutColumn, Observed, category_text};
+
+/// Offsets count the rows of this batch; a file without times has 0 for each.
+pub(super) fn batch(layout: &Layout, file: &FileBatch) -> Batch {
+    let mut source: Vec<Option<&FileColumn>> = vec![None; layout.columns.len()];
+    let mut unknown: Vec<String> = Vec::new();
+    for column in &file.columns {
+        let name = column.field.column_name(&column.name);
+        match layout.column(&name) {
+            Some(position) => source[position] = Some(column),
+            // What the layout knows and does not watch is not unknown.
+            None if layout.skipped.iter().any(|(skipped, _)| *skipped == name) => {}
+            None => unknown.push(name),
+        }
+    }
+    unknown.sort_unstable();
+    let columns = layout.columns.iter().zip(source);
+    let unknown_of = |row: usize| unknown.iter().map(move |name| (row as u32, name.clone()));
+    Batch {
+        offsets: (0..file.rows as i64).collect(),
+        ts: file.times.clone().unwrap_or_else(|| vec![0; file.rows]),
+        versions: vec![0; file.rows],
+        version_names: vec![String::new()],
+        id_hashes: vec![None; file.rows],
+        columns: columns
+            .map(|(column, source)| layout_column(column, source, file.rows))
+            .collect(),
+        unknown_fields: (0..file.rows).flat_map(unknown_of).collect(),
+        ..Batch::default()
+    }
+}
+
+fn layout_column(column: &LayoutColumn, source: Option<&FileColumn>, rows: usize) -> Column {
+    let observed = |row| source.map(|source| source.values.observed_as(row, &column.cells));
+    match &column.cells {
+        Cells::Numeric(_) => {
+            let mut numbers = Float64Builder::with_capacity(rows);
+            let states = (0..rows).map(|row| {
+                let (number, state) = match observed(row) {
+                    Some(Observed::Number(number)) => (Some(number), State::Value),
+                    Some(Observed::Text(_) | Observed::Bool(_) | Observed::Other) => {
+                        (None, State::WrongType)
+                    }
+                    Some(Observed::Null) => (None, State::Null),
+                    None => (None, State::Absent),
+                };
+                numbers.append_option(number);
+                state as u8
+            });
+            let states = states.collect();
+            Column {
+                values: Arc::new(numbers.finish()) as ArrayRef,
+                states,
+            }
+        }
+        Cells::Categorical(_) => {
+            let mut texts = StringBuilder::new();
+            let states = (0..rows).map(|row| {
+                let state = match observed(row) {
+                    Some(Observed::Text(text)) => {
+                        texts.append_value(text);
+                        State::Value
+                    }
+                    Some(Observed::Bool(truth)) => {
+                        texts.append_value(if truth { "true" } else { "false" });
+                        State::Value
+                    }
+                    Some(Observed::Number(number)) => {
+                        texts.append_value(category_text(number));
+                        State::Value
+                    }
+                    Some(Observed::Other) => State::WrongType,
+                    Some(Observed::Null) => State::Null,
+                    None => State::Absent,
+                };
+                if state != State::Value {
+                    texts.append_null();
+                }
+                state as u8
+            });
+            let states = states.collect();
+            Column {
+                values: Arc::new(texts.finish()) as ArrayRef,
+                states,
+            }
+        }
+    }
+}

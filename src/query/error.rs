@@ -1,0 +1,74 @@
+//! What can be wrong with a file: each message names the file, the column, the value and the remedy.
+
+use std::path::PathBuf;
+
+use datafusion::error::DataFusionError;
+
+/// Why a file could not be read. `file` is its path, or the name of bytes that are compiled in.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    #[error("{}: cannot be opened: {source}; name a Parquet or CSV file that this user may read", path.display())]
+    Open {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{file}: is a folder; name one Parquet or CSV file")]
+    Folder { file: String },
+    #[error("{file}: is neither Parquet nor named *.csv; convert it to one of them")]
+    UnknownFormat { file: String },
+    #[error(
+        "{file}: cannot be read as {format}: {}; repair it or write it anew",
+        one_line(cause)
+    )]
+    Unreadable {
+        file: String,
+        format: &'static str,
+        cause: Box<DataFusionError>,
+    },
+    #[error("{file}: the session refused the file's address: {}", one_line(cause))]
+    Session {
+        file: String,
+        cause: Box<DataFusionError>,
+    },
+    #[error("{file}: has no rows; a reference needs at least one")]
+    Empty { file: String },
+    #[error("{file}: column {column:?} occurs twice; rename one of them")]
+    DuplicateColumn { file: String, column: String },
+    #[error("{file}: column {place} has no name in the first line; name it or drop it")]
+    UnnamedColumn { file: String, place: usize },
+    #[error("{file}: columns {first:?} and {second:?} are both {field}; drop one of them")]
+    SameField {
+        file: String,
+        first: String,
+        second: String,
+        field: String,
+    },
+    #[error("{file}: has no time column {column:?}; its columns are {}", found.join(", "))]
+    NoTimeColumn {
+        file: String,
+        column: String,
+        found: Vec<String>,
+    },
+    #[error("{file}: column {column:?}, row {row}: {value} is not an event time ({why}); {remedy}")]
+    BadTs {
+        file: String,
+        column: String,
+        row: u64,
+        value: String,
+        why: &'static str,
+        remedy: &'static str,
+    },
+    #[error(
+        "{file}: column {column:?}: the times fall into more than {limit} windows; declare longer windows or a shorter reference"
+    )]
+    TooManyBlocks {
+        file: String,
+        column: String,
+        limit: usize,
+    },
+}
+
+/// DataFusion chains its errors over several lines.
+fn one_line(cause: &DataFusionError) -> String {
+    cause.strip_backtrace().replace("\ncaused by\n", ": ")
+}
