@@ -25,6 +25,7 @@
 
 pub mod config;
 pub mod event;
+pub mod ingest;
 pub mod metrics;
 pub mod notify;
 pub mod profile;

@@ -1,0 +1,130 @@
+//! A partition that a reading thread owns: its state, where its log ends, and the copies that wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
+use rdkafka::topic_partition_list::Offset;
+
+use super::{BROKER_TIMEOUT, Context, Shared};
+use crate::event::Partition;
+use crate::ingest::dead_letter::DeadLetter;
+use crate::ingest::partition::{Message, PartitionState, Tally};
+use crate::metrics::{Metrics, Records};
+use crate::store::PartitionCommit;
+
+/// A partition that this thread reads.
+pub(super) struct Owned {
+    pub(super) state: PartitionState,
+    /// The end was reached, at this time, and nothing has come since.
+    pub(super) at_end: Option<Instant>,
+    /// The log's end when it was last asked for, and when it was first seen there.
+    pub(super) end: (i64, Instant),
+    /// Everything that lay in the log at this moment has been read.
+    pub(super) caught_up: Option<Instant>,
+    pub(super) paused: bool,
+    /// When the cursor last moved, or had nowhere to go.
+    pub(super) moved: (i64, Instant),
+    /// When each model was last seen here, or first asked about.
+    pub(super) last_rows: BTreeMap<Arc<str>, (u64, Instant)>,
+    /// Copies for the dead-letter topic that wait for their rejection to be durable.
+    pub(super) copies: Vec<DeadLetter>,
+}
+
+impl Owned {
+    /// Notes where the log ends now.
+    pub(super) fn saw_end(&mut self, end: i64) {
+        if self.reached_end() {
+            self.caught_up = Some(self.end.1);
+        }
+        if end <= self.state.next_offset() {
+            self.caught_up = Some(Instant::now());
+        }
+        if self.end.0 != end {
+            self.end = (end, Instant::now());
+        }
+    }
+
+    /// Was everything read that the log had when its end was last seen to move? It may end with records that no
+    /// consumer is shown, such as the marks of transactions: then librdkafka must have told the end since.
+    fn reached_end(&self) -> bool {
+        self.end.0 <= self.state.next_offset() || self.at_end.is_some_and(|at| at > self.end.1)
+    }
+
+    /// Asks the broker where the log ends, and tells up to when everything that lay in it has been read.
+    pub(super) fn caught_up(
+        &mut self,
+        consumer: &BaseConsumer<Context>,
+        partition: &Partition,
+    ) -> Option<Instant> {
+        // A broker that does not answer says nothing of what lies in the log.
+        let (_, end) = consumer
+            .fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT)
+            .ok()?;
+        self.saw_end(end);
+        if self.at_end.is_some() && !self.reached_end() {
+            // Either records are on their way or the log ends with hidden ones: reading on from here tells which.
+            let next = Offset::Offset(self.state.next_offset());
+            if let Err(error) =
+                consumer.seek(&partition.topic, partition.partition, next, BROKER_TIMEOUT)
+            {
+                tracing::debug!(%partition, %error, "asking for the end again");
+            }
+            self.at_end = None;
+        }
+        self.caught_up
+    }
+}
+
+/// Tells the metrics what a commit has made durable.
+pub(super) fn count(metrics: &Metrics, commit: &PartitionCommit, state: &mut PartitionState) {
+    let topic = &commit.partition.topic;
+    for (model, tally) in state.take_tallies() {
+        metrics.declare(&model, &[]);
+        let Tally {
+            used,
+            late,
+            duplicate,
+            unknown_fields,
+            latencies_ms,
+        } = tally;
+        metrics.consumed(topic, Some(&model), used + late + duplicate);
+        metrics.accepted(
+            &model,
+            Records {
+                used,
+                late,
+                duplicate,
+                unknown_fields,
+            },
+        );
+        metrics.latencies(&model, latencies_ms);
+    }
+    for rejection in &commit.rejections {
+        metrics.consumed(topic, rejection.model.as_deref(), 1);
+        metrics.rejected(rejection.reason, 1);
+    }
+}
+
+/// Hands one message to its partition and keeps the copy of a rejected one until the rejection is durable.
+pub(super) fn receive(owned: &mut Owned, message: &BorrowedMessage<'_>, shared: &Shared) {
+    owned.at_end = None;
+    let broker_ts = message.timestamp().to_millis();
+    let latest_ts = match message.timestamp() {
+        Timestamp::LogAppendTime(at) => at,
+        _ => (shared.now)(),
+    };
+    let rejection = owned.state.push(&Message {
+        offset: message.offset(),
+        payload: message.payload(),
+        broker_ts,
+        latest_ts,
+    });
+    if let Some(rejection) = rejection {
+        owned
+            .copies
+            .extend(shared.dead_letters.copy(message, &rejection));
+    }
+}
