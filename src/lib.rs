@@ -23,6 +23,7 @@
 //! **Architecture invariants.** `event`, `window`, `profile`, `stats` and `rules` know no clock, network, disk or
 //! metric. Each outside library is named in one room. A test (`tests/it/layering.rs`) holds both true.
 
+pub mod api;
 pub mod config;
 pub mod event;
 pub mod ingest;

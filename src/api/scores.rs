@@ -1,0 +1,126 @@
+//! A score as shown: everything needed to judge it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::stats::score::{FalseAlarms, Score, Threshold, ThresholdSource};
+use crate::store::scores::RuleScore;
+
+/// One statistic of one column in one window.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ScoreBody {
+    /// Empty for what concerns the whole window.
+    column: String,
+    /// Name in the table of statistics.
+    #[schema(example = "psi")]
+    statistic: String,
+    /// The rule whose level judged it; empty where it belongs to no single rule.
+    rule: String,
+    /// `ok`, `drift`, `insufficient_data`, `no_data`, `no_reference`, `incomplete` or `schema_error`.
+    verdict: &'static str,
+    /// The raw value, to be compared with the threshold.
+    value: Option<f64>,
+    /// The effect size: the value less its expectation without drift, not below 0; to be compared with the floor.
+    effect: Option<f64>,
+    /// Effects up to here are of no interest, however significant.
+    floor: f64,
+    threshold: Option<ThresholdBody>,
+    /// Chance of a value at least this large without drift.
+    p_value: Option<f64>,
+    /// Largest possible distance from the exact value, where it is computed from bins.
+    error_bound: Option<f64>,
+    /// Rows of the reference.
+    n_reference: u64,
+    /// Rows of the window.
+    n_current: u64,
+    /// How it was computed.
+    method: String,
+    parameters: BTreeMap<String, String>,
+    /// What computed it; identity of results holds within one backend.
+    backend: String,
+    /// What moved, in a few words.
+    moved: String,
+    /// The verdict in a sentence.
+    reason: String,
+}
+
+/// A threshold and the promise it makes.
+#[derive(Debug, Serialize, ToSchema)]
+struct ThresholdBody {
+    value: f64,
+    /// `blocks`, `overdispersion`, `closed_form`, `resampled`, `assumes_independence` or `declared`.
+    source: &'static str,
+    /// Chance, without drift, that one window exceeds the value; absent for a declared threshold.
+    level: Option<f64>,
+    /// Overdispersion measured over the reference's blocks.
+    overdispersion: Option<f64>,
+    /// Blocks of the reference.
+    blocks: usize,
+    /// Draws behind the threshold; p-values cannot go below 1/(draws + 1).
+    draws: Option<u32>,
+    /// Expected false alarms of the column in a week, over references that could have been drawn.
+    false_alarms_per_week: Option<FalseAlarmsBody>,
+}
+
+/// A rate that depends on the reference drawn.
+#[derive(Debug, Serialize, ToSchema)]
+struct FalseAlarmsBody {
+    mean: f64,
+    /// One reference in ten has more than this.
+    p90: f64,
+}
+
+impl From<RuleScore> for ScoreBody {
+    fn from(RuleScore { rule, score }: RuleScore) -> Self {
+        Self::new(rule, score)
+    }
+}
+
+impl ScoreBody {
+    pub fn new(rule: String, score: Score) -> Self {
+        Self {
+            column: score.column,
+            statistic: score.statistic,
+            rule,
+            verdict: score.verdict.as_str(),
+            value: score.value,
+            effect: score.effect,
+            floor: score.floor,
+            threshold: score.threshold.map(ThresholdBody::from),
+            p_value: score.p_value,
+            error_bound: score.error_bound,
+            n_reference: score.n_reference,
+            n_current: score.n_current,
+            method: score.method,
+            parameters: score.parameters,
+            backend: score.backend,
+            moved: score.moved,
+            reason: score.reason,
+        }
+    }
+}
+
+impl From<Threshold> for ThresholdBody {
+    fn from(threshold: Threshold) -> Self {
+        Self {
+            value: threshold.value,
+            source: match threshold.source {
+                ThresholdSource::Blocks => "blocks",
+                ThresholdSource::Overdispersion => "overdispersion",
+                ThresholdSource::ClosedForm => "closed_form",
+                ThresholdSource::Resampled => "resampled",
+                ThresholdSource::AssumesIndependence => "assumes_independence",
+                ThresholdSource::Declared => "declared",
+            },
+            level: threshold.level,
+            overdispersion: threshold.overdispersion,
+            blocks: threshold.blocks,
+            draws: threshold.draws,
+            false_alarms_per_week: threshold
+                .false_alarms_per_week
+                .map(|FalseAlarms { mean, p90 }| FalseAlarmsBody { mean, p90 }),
+        }
+    }
+}
