@@ -33,6 +33,7 @@ pub mod profile;
 pub mod query;
 pub mod reference;
 pub mod rules;
+pub mod service;
 pub mod stats;
 pub mod store;
 pub mod window;

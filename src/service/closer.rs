@@ -1,0 +1,347 @@
+//! One pass over all models: hold the lease, make the layout, close what is due, judge silence.
+//!
+//! **Invariant:** without the lease nothing is closed, and no gauge of the model is exported.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::event::{Key, Limits, Millis, Partition, SECOND, Span};
+use crate::ingest::catalogue::{Catalogue, Model};
+use crate::ingest::topics::Topics;
+use crate::metrics::{Alarm, Firing, Judged, Metrics};
+use crate::query::QueryError;
+use crate::rules::{Rule, Watch};
+use crate::service::alerting::Occasion;
+use crate::service::closing::{Closed, Closing};
+use crate::service::holder;
+use crate::service::judging::Judge;
+use crate::service::learning;
+use crate::service::references::References;
+use crate::stats::score::Score;
+use crate::store::leases::Lease;
+use crate::store::{
+    Store, StoreError, alerts, leases, models, outbox, pending, rejections, retention, streams,
+    ticks, windows,
+};
+
+/// How long a lease lasts without renewal: a holder that was killed is replaced after this, or at once where it can be
+/// seen that its process has ended.
+const LEASE: Millis = 15 * SECOND;
+/// How often silence is judged, in wall time.
+const TICK_EVERY: Millis = 10 * SECOND;
+
+/// What a pass did.
+#[derive(Debug, Clone, Default)]
+pub struct Pass {
+    pub closed: Vec<Closed>,
+}
+
+/// Does for every model what only one process may do.
+pub struct Closer {
+    pub store: Store,
+    pub catalogue: Arc<Catalogue>,
+    pub metrics: Metrics,
+    pub topics: Topics,
+    pub limits: Limits,
+    pub judge: Judge,
+    pub references: References,
+    pub runtime: tokio::runtime::Handle,
+    /// Unique to this run of this process.
+    pub holder: String,
+    leases: BTreeMap<String, Lease>,
+    last_tick: Millis,
+}
+
+impl Closer {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the service hands each of these over once"
+    )]
+    pub fn new(
+        store: Store,
+        catalogue: Arc<Catalogue>,
+        metrics: Metrics,
+        topics: Topics,
+        limits: Limits,
+        receivers: Vec<String>,
+        runtime: tokio::runtime::Handle,
+        holder: String,
+    ) -> Self {
+        let judge = Judge::new(store.clone(), metrics.clone(), receivers);
+        let references = References::new(store.clone());
+        Self {
+            store,
+            catalogue,
+            metrics,
+            topics,
+            limits,
+            judge,
+            references,
+            runtime,
+            holder,
+            leases: BTreeMap::new(),
+            last_tick: 0,
+        }
+    }
+
+    /// Looks after every model. `now` is wall time; it decides about leases and silence only.
+    pub fn pass(&mut self, now: Millis) -> anyhow::Result<Pass> {
+        let mut pass = Pass::default();
+        let partitions = match self.topics.partitions() {
+            Ok(partitions) if !partitions.is_empty() => partitions,
+            Ok(_) => return Ok(pass),
+            Err(error) => {
+                tracing::warn!(%error, "the broker does not tell the topics' partitions; windows wait");
+                return Ok(pass);
+            }
+        };
+        let tick = now - self.last_tick >= TICK_EVERY;
+        let mut unreadable = false;
+        for model in self.met()? {
+            if let Some(lease) = self.lease(&model, now)? {
+                let mut outcome = self.look_after(&model, &lease, &partitions, &mut pass);
+                if tick && outcome.is_ok() {
+                    outcome = self.judge_silence(&model, &lease, now);
+                }
+                match outcome {
+                    Err(error) if is_lease_lost(&error) => {
+                        tracing::warn!(model = %model.name, "another process took the model over");
+                        self.leases.remove(&*model.name);
+                        self.metrics.release(&model.name);
+                    }
+                    // One model's file must not stop the others.
+                    Err(error) if error.downcast_ref::<QueryError>().is_some() => {
+                        tracing::error!(model = %model.name, error = format!("{error:#}"), "the model waits for its reference");
+                        unreadable = true;
+                    }
+                    outcome => outcome?,
+                }
+            }
+        }
+        self.metrics.alarm(Alarm::ReferenceUnreadable, unreadable);
+        if tick {
+            self.last_tick = now;
+        }
+        if tick || !pass.closed.is_empty() {
+            self.show()?;
+        }
+        Ok(pass)
+    }
+
+    /// Every model of which anything has come, and each one declared by name.
+    fn met(&self) -> Result<Vec<Arc<Model>>, StoreError> {
+        let mut names: BTreeSet<String> = self.store.read(|conn| {
+            let mut names: BTreeSet<String> = pending::models(conn)?.into_iter().collect();
+            names.extend(streams::all(conn)?.into_iter().map(|(_, row)| row.model));
+            Ok(names)
+        })?;
+        names.extend(self.catalogue.declared_by_name());
+        Ok(names
+            .iter()
+            .filter_map(|name| self.catalogue.get(name))
+            .collect())
+    }
+
+    /// The model's lease, taken or prolonged when half of it is over.
+    fn lease(&mut self, model: &Model, now: Millis) -> Result<Option<Lease>, StoreError> {
+        let name = model.name.to_string();
+        if let Some(lease) = self.leases.get(&name)
+            && lease.until_wall - now > LEASE / 2
+        {
+            return Ok(Some(lease.clone()));
+        }
+        let held = self.store.read(|conn| leases::get(conn, &name))?;
+        let gone = held
+            .map(|held| held.holder)
+            .filter(|other| *other != self.holder && holder::is_gone(other));
+        let (wanted, source, holder) = (
+            name.clone(),
+            model.declaration.source.clone(),
+            self.holder.clone(),
+        );
+        let (lease, closed_through) = self.store.write(move |tx| {
+            models::declare(tx, &wanted, &source)?;
+            if let Some(gone) = gone {
+                leases::expire(tx, &wanted, &gone)?;
+            }
+            let lease = leases::acquire(tx, &wanted, &holder, now, LEASE)?;
+            let closed_through = models::get(tx, &wanted)?.and_then(|model| model.closed_through);
+            Ok((lease, closed_through))
+        })?;
+        match &lease {
+            Some(lease) => {
+                if self.leases.insert(name.clone(), lease.clone()).is_none() {
+                    let counts = self.store.read(windows::verdict_counts)?.into_iter();
+                    let judged: Vec<_> = counts
+                        .filter(|(model, _, _)| *model == name)
+                        .map(|(_, verdict, count)| (verdict, count))
+                        .collect();
+                    self.metrics.declare(&name, &[]);
+                    self.metrics.hold(&name, &judged);
+                    if let Some(closed_through) = closed_through {
+                        self.metrics.closed_through(&name, closed_through);
+                    }
+                }
+            }
+            None => {
+                if self.leases.remove(&name).is_some() {
+                    self.metrics.release(&name);
+                }
+            }
+        }
+        Ok(lease)
+    }
+
+    fn look_after(
+        &self,
+        model: &Arc<Model>,
+        lease: &Lease,
+        partitions: &[Partition],
+        pass: &mut Pass,
+    ) -> anyhow::Result<()> {
+        let mut model = Arc::clone(model);
+        if model.layout.is_none() {
+            let made = learning::make_layout(
+                &self.store,
+                &self.catalogue,
+                &model,
+                partitions,
+                &self.limits,
+                &self.runtime,
+            );
+            if !made? {
+                return Ok(());
+            }
+            model = self
+                .catalogue
+                .get(&model.name)
+                .context("a model does not leave the catalogue")?;
+        }
+        let Some(layout) = &model.layout else {
+            return Ok(());
+        };
+        learning::renew_reference(&self.store, &model, layout, &self.runtime)?;
+        let closing = Closing {
+            store: &self.store,
+            model: &model,
+            layout,
+            lease,
+            judge: &self.judge,
+            references: &self.references,
+        };
+        let Some(watermark) = closing.watermark(partitions)? else {
+            return Ok(());
+        };
+        self.metrics.watermark(&model.name, watermark);
+        let outcome = closing.close_due(watermark, |closed| {
+            for (key, rows, result) in &closed.results {
+                let scores: Vec<Score> = result.scores.iter().map(|score| score.score.clone()).collect();
+                let (window, revision, verdict) = (closed.span, closed.revision, result.verdict);
+                self.metrics.judged(&Judged { key, window, revision, rows: *rows, verdict, scores: &scores });
+                tracing::info!(%key, window = crate::event::rfc3339(window.start), revision, rows, verdict = verdict.as_str(), "window closed");
+            }
+            pass.closed.push(closed);
+        });
+        let row = self.store.read(|conn| models::get(conn, &model.name))?;
+        let reference = row.and_then(|row| row.reference_hash).unwrap_or_default();
+        self.metrics
+            .model_info(&model.name, layout.hash(), &reference);
+        outcome
+    }
+
+    /// Rules on freshness: how long nothing has come, at a tick that is recorded so that it never goes back.
+    fn judge_silence(&self, model: &Model, lease: &Lease, now: Millis) -> anyhow::Result<()> {
+        let rules: Vec<&Rule> = model
+            .declaration
+            .rules
+            .iter()
+            .filter(|rule| rule.watch == Watch::Freshness)
+            .collect();
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let streams = self
+            .store
+            .read(|conn| streams::of_model(conn, &model.name))?;
+        let Some(latest) = streams.iter().filter_map(|(_, row)| row.max_ts).max() else {
+            return Ok(());
+        };
+        let (name, fence) = (model.name.to_string(), lease.clone());
+        let at = self.store.write(move |tx| {
+            leases::check(tx, &fence)?;
+            ticks::record(tx, &name, now)
+        })?;
+        let key = Key {
+            model: model.name.to_string(),
+            version: String::new(),
+            segment: String::new(),
+        };
+        for rule in rules {
+            let on = Occasion {
+                model,
+                key: &key,
+                window: Span::new(latest, at),
+                now: at,
+            };
+            let change = self.judge.alerting.silence(on, rule)?;
+            let Some(change) = change else { continue };
+            let fence = lease.clone();
+            self.store.write(move |tx| {
+                leases::check(tx, &fence)?;
+                change.store(tx)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Gauges that are read from the store.
+    fn show(&self) -> anyhow::Result<()> {
+        let mut firing = Firing::default();
+        let (alerts, pending, uncopied, size) = self.store.read(|conn| {
+            let alerts = alerts::list(conn, None, Some("firing"))?;
+            let pending = outbox::counts(conn)?
+                .into_iter()
+                .filter(|(_, status, _)| *status == outbox::Status::Pending);
+            let pending = pending.map(|(_, _, count)| count).sum::<u64>();
+            Ok((
+                alerts,
+                pending,
+                rejections::uncopied_count(conn)?,
+                retention::size(conn)?,
+            ))
+        })?;
+        for alert in alerts {
+            let rule = self
+                .catalogue
+                .declared(&alert.key.model)
+                .and_then(|d| d.rules.iter().find(|r| r.name == alert.rule));
+            match rule.map(|rule| rule.severity) {
+                Some(crate::rules::Severity::Page) => firing.page += 1,
+                Some(crate::rules::Severity::Info) => firing.info += 1,
+                _ => firing.ticket += 1,
+            }
+        }
+        self.metrics.alerts_firing(firing);
+        self.metrics.outbox_pending(pending);
+        self.metrics.dead_letters_uncopied(uncopied);
+        self.metrics.store_size(size.used_bytes);
+        Ok(())
+    }
+
+    /// Hands every lease back, so that another process need not wait for their end.
+    pub fn leave(&mut self) -> Result<(), StoreError> {
+        for (_, lease) in std::mem::take(&mut self.leases) {
+            self.metrics.release(&lease.model);
+            self.store.write(move |tx| leases::release(tx, &lease))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_lease_lost(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<StoreError>()
+        .is_some_and(StoreError::is_lease_lost)
+}
