@@ -24,6 +24,7 @@
 //! metric. Each outside library is named in one room. A test (`tests/it/layering.rs`) holds both true.
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod event;
 pub mod ingest;
