@@ -1,0 +1,20 @@
+//! The hermetic tests: the whole service against an embedded broker, and the laws of the house.
+
+mod broken_records;
+mod flights;
+mod harness;
+mod layering;
+mod power;
+mod receiver;
+
+mod api;
+mod broken_end_to_end;
+mod counts;
+mod gaps;
+mod null_on_flights;
+mod order_free;
+mod prometheus;
+mod quality;
+mod references;
+mod shipped;
+mod strays;
