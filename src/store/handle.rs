@@ -169,6 +169,11 @@ fn run(mut conn: Connection, queue: &mpsc::Receiver<Job>, alive: watch::Sender<(
     while let Ok(job) = queue.recv() {
         job(&mut conn);
     }
+    // The file alone then holds everything, whether or not closing also removes the log: SQLite leaves that to a
+    // connection that finds itself the last one. A failure loses nothing; the log is read at the next start.
+    if let Err(error) = conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::warn!(%error, "folding the store's log into its file");
+    }
 }
 
 fn transact<R>(
