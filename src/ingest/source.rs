@@ -433,6 +433,7 @@ impl Reader {
             at_end: None,
             end: (high, Instant::now()),
             caught_up: None,
+            unanswered: false,
             paused: false,
             moved: (0, Instant::now()),
             last_rows: BTreeMap::new(),

@@ -24,6 +24,8 @@ pub(super) struct Owned {
     pub(super) end: (i64, Instant),
     /// Everything that lay in the log at this moment has been read.
     pub(super) caught_up: Option<Instant>,
+    /// The broker did not answer the last question about this partition.
+    pub(super) unanswered: bool,
     pub(super) paused: bool,
     /// When the cursor last moved, or had nowhere to go.
     pub(super) moved: (i64, Instant),
@@ -60,9 +62,9 @@ impl Owned {
         partition: &Partition,
     ) -> Option<Instant> {
         // A broker that does not answer says nothing of what lies in the log.
-        let (_, end) = consumer
-            .fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT)
-            .ok()?;
+        let ends = consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT);
+        self.unanswered = ends.is_err();
+        let (_, end) = ends.ok()?;
         self.saw_end(end);
         if self.at_end.is_some() && !self.reached_end() {
             // Either records are on their way or the log ends with hidden ones: reading on from here tells which.

@@ -85,6 +85,7 @@ impl Reader {
         let models = self.shared.catalogue.models();
         let mut silent: BTreeMap<Arc<str>, BTreeSet<Partition>> = BTreeMap::new();
         for (partition, owned) in &mut self.owned {
+            let mut quiet: Vec<(&Arc<str>, Instant)> = Vec::new();
             for model in &models {
                 let used = owned.state.stream(&model.name).map_or(0, |row| row.used);
                 let seen = owned
@@ -97,17 +98,25 @@ impl Reader {
                 // Other models may keep the partition busy: what counts is that all that lay in it a while after
                 // this model's last record has been read.
                 let quiet_until = seen.1 + self.config.idle_timeout;
-                if Instant::now() >= quiet_until
-                    && !owned.paused
-                    && owned
-                        .caught_up(&self.consumer, partition)
-                        .is_some_and(|at| at >= quiet_until)
-                {
-                    silent
-                        .entry(Arc::clone(&model.name))
-                        .or_default()
-                        .insert(partition.clone());
+                if Instant::now() >= quiet_until {
+                    quiet.push((&model.name, quiet_until));
                 }
+            }
+            if quiet.is_empty() || owned.paused {
+                continue;
+            }
+            // One question for all models; a broker that does not answer it is not asked for the other partitions.
+            let Some(caught_up) = owned.caught_up(&self.consumer, partition) else {
+                if owned.unanswered {
+                    break;
+                }
+                continue;
+            };
+            for (model, _) in quiet.into_iter().filter(|(_, until)| caught_up >= *until) {
+                silent
+                    .entry(Arc::clone(model))
+                    .or_default()
+                    .insert(partition.clone());
             }
         }
         for (model, partitions) in silent {
