@@ -16,10 +16,10 @@ use crate::rules::{Rule, Watch};
 use crate::service::alerting::Occasion;
 use crate::service::closing::{Closed, Closing};
 use crate::service::holder;
-use crate::service::judging::Judge;
+use crate::service::judging::{Judge, WindowResult};
 use crate::service::learning;
 use crate::service::references::References;
-use crate::stats::score::Score;
+use crate::stats::score::{Score, Verdict};
 use crate::store::leases::Lease;
 use crate::store::{
     Store, StoreError, alerts, leases, models, outbox, pending, rejections, retention, streams,
@@ -241,6 +241,10 @@ impl Closer {
                 let (window, revision, verdict) = (closed.span, closed.revision, result.verdict);
                 self.metrics.judged(&Judged { key, window, revision, rows: *rows, verdict, scores: &scores });
                 tracing::info!(%key, window = crate::event::rfc3339(window.start), revision, rows, verdict = verdict.as_str(), "window closed");
+            }
+            let silent = |(_, _, result): &(_, _, WindowResult)| result.verdict == Verdict::NoData;
+            if closed.revision == 0 && closed.results.iter().all(silent) {
+                self.metrics.forget_scores(&model.name);
             }
             pass.closed.push(closed);
         });

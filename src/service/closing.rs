@@ -460,10 +460,3 @@ impl Closing<'_> {
             .read(|conn| windows::keys_before(conn, self.name(), through))
     }
 }
-
-/// The worst verdict of several, for a line about a whole window.
-pub fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
-    verdicts
-        .max_by_key(|verdict| (*verdict == Verdict::Drift, *verdict != Verdict::Ok))
-        .unwrap_or(Verdict::NoData)
-}

@@ -138,16 +138,6 @@ pub fn of_model(conn: &Connection, model: &str) -> Result<Vec<(Partition, Partia
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The earliest pane of a model that has a partial.
-pub fn earliest_pane(conn: &Connection, model: &str) -> Result<Option<Span>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT pane_start, pane_end FROM partials WHERE model = ?1 ORDER BY pane_start, pane_end LIMIT 1",
-    )?;
-    Ok(statement
-        .query_row([model], |row| Ok(Span::new(row.get(0)?, row.get(1)?)))
-        .optional()?)
-}
-
 /// Writes a partial over its predecessor. `false`: the predecessor covers offsets that this one does not, so it was
 /// built without knowing it.
 ///

@@ -139,3 +139,31 @@ async fn versions_beyond_the_limit_are_counted_together() {
     })
     .await;
 }
+
+/// What was last measured is not shown for ever: with an empty window the scores end, the timestamps stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_window_ends_the_scores_that_are_shown() {
+    within(60, async {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let kafka = Kafka::start(1);
+        let service = start(config(&kafka, folder.path()), MODEL).await;
+        for number in 0..9 {
+            produce(&kafka, &[0], number, 200, quiet);
+        }
+        settle(&service).await;
+        let shown = |name: &str| service.metrics.render().contains(&format!("\n{name}{{"));
+        assert!(shown("driftline_feature_drift_score"));
+        // Hour 9 stays empty, and a row of the next one closes it.
+        let mut next = row(10, 0, 1);
+        next["ts"] = json!(hour(10) + 10 * MINUTE);
+        kafka.send(0, Some(next.to_string().as_bytes()));
+        kafka.flush();
+        settle(&service).await;
+        let last = verdicts(&service.store, "power").pop();
+        assert_eq!(last, Some((Span::new(hour(9), hour(10)), "no_data")));
+        assert!(!shown("driftline_feature_drift_score"));
+        assert!(shown("driftline_window_end_timestamp_seconds"));
+        stop(service).await;
+    })
+    .await;
+}
