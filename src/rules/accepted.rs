@@ -125,6 +125,7 @@ fn every_field_finds_its_place() {
             revise_every: 30 * MINUTE,
             late_horizon: 6 * HOUR,
             label_maturity: 2 * WEEK,
+            label_horizon: 30 * DAY,
             min_rows: 50,
         }
     );

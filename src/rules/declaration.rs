@@ -17,6 +17,7 @@ use super::columns;
 use super::fields::{At, Checker};
 use super::glob::Glob;
 use super::problem::{Problem, did_you_mean};
+use super::retrain::RetrainPolicy;
 use super::rule::{self, Rule};
 use super::windows;
 use super::yaml;
@@ -60,6 +61,17 @@ impl fmt::Display for ReferenceSpec {
     }
 }
 
+/// Which rows are kept in the lake; labels are kept wherever rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Rows {
+    /// Profiles only.
+    #[default]
+    None,
+    All,
+    /// This share, in (0, 1), chosen by a hash of (model, id): all versions of an id are kept or none.
+    Sample(f64),
+}
+
 /// One checked document of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Declaration {
@@ -72,6 +84,8 @@ pub struct Declaration {
     pub window: WindowSpec,
     pub reference: ReferenceSpec,
     pub columns: ColumnRules,
+    pub rows: Rows,
+    pub retrain: RetrainPolicy,
     /// In the order written; names are unique.
     pub rules: Vec<Rule>,
     pub actions: BTreeMap<String, Action>,
@@ -192,6 +206,8 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
         window: window?,
         reference: reference?,
         columns: columns?,
+        rows: Rows::default(),
+        retrain: RetrainPolicy::default(),
         rules,
         actions: actions
             .into_iter()

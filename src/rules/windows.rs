@@ -67,6 +67,7 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<WindowSpe
         revise_every,
         late_horizon: late_horizon?,
         label_maturity: label_maturity?,
+        label_horizon: standard.label_horizon.max(label_maturity?),
         min_rows: min_rows?,
     };
     revisions(check, &table, &spec);

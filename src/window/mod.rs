@@ -29,8 +29,10 @@ pub struct WindowSpec {
     pub revise_every: Millis,
     /// How long after its end a window still takes rows.
     pub late_horizon: Millis,
-    /// How long predictions wait for their labels before they are judged.
+    /// How long after a window's end its labels are waited for before performance is judged.
     pub label_maturity: Millis,
+    /// How long after a window's end its labels still change its results; not below `label_maturity`.
+    pub label_horizon: Millis,
     /// Fewest rows a window is judged on.
     pub min_rows: u64,
 }
@@ -44,6 +46,7 @@ impl Default for WindowSpec {
             revise_every: HOUR,
             late_horizon: DAY,
             label_maturity: 7 * DAY,
+            label_horizon: 30 * DAY,
             min_rows: 100,
         }
     }
@@ -115,6 +118,20 @@ impl WindowSpec {
     /// The model's watermark at which `revision` of a window may be made.
     pub fn complete_at(&self, window: Span, revision: u32) -> Millis {
         window.end + Millis::from(revision) * self.revise_every
+    }
+
+    /// The label ages, in ms after a window's end, at which performance is computed, youngest first: 1 h, 6 h, 1 d,
+    /// 3 d and 7 d as far as they lie below `label_maturity`, `label_maturity` itself, and `label_horizon`.
+    pub fn label_ages(&self) -> Vec<Millis> {
+        let early = [HOUR, 6 * HOUR, DAY, 3 * DAY, 7 * DAY];
+        let mut ages: Vec<Millis> = early
+            .into_iter()
+            .filter(|age| *age < self.label_maturity)
+            .collect();
+        ages.push(self.label_maturity);
+        ages.push(self.label_horizon);
+        ages.dedup();
+        ages
     }
 
     /// The last revision a window can have.

@@ -1,0 +1,1 @@
+//! Fitting and predicting: the only place that names linfa.
