@@ -74,6 +74,41 @@ impl fmt::Display for Partition {
     }
 }
 
+/// What the records of a topic are.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordKind {
+    #[default]
+    Predictions,
+    Labels,
+}
+
+impl RecordKind {
+    pub const ALL: [RecordKind; 2] = [RecordKind::Predictions, RecordKind::Labels];
+
+    /// The word in tables, settings and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RecordKind::Predictions => "predictions",
+            RecordKind::Labels => "labels",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<RecordKind> {
+        RecordKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+    }
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a record was refused. Only the envelope can refuse a record; a bad feature value is counted as
 /// `wrong_type` in its column and the record is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -119,10 +154,14 @@ pub enum Reason {
     TsInNanoseconds,
     /// `ts` is later than the broker's append time (or the reading clock) plus `limits.future_skew`.
     FutureTimestamp,
+    /// A label record without `label` and `value`.
+    MissingLabel,
+    /// `label` is not a text, number or truth value of at most 1024 bytes, or `value` not a finite number.
+    BadLabel,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; 22] = [
         Reason::NullPayload,
         Reason::TooLarge,
         Reason::NotUtf8,
@@ -143,6 +182,8 @@ impl Reason {
         Reason::TsInMicroseconds,
         Reason::TsInNanoseconds,
         Reason::FutureTimestamp,
+        Reason::MissingLabel,
+        Reason::BadLabel,
     ];
 
     /// The name used in metrics, tables, headers and JSON.
@@ -168,6 +209,8 @@ impl Reason {
             Reason::TsInMicroseconds => "ts_in_microseconds",
             Reason::TsInNanoseconds => "ts_in_nanoseconds",
             Reason::FutureTimestamp => "future_timestamp",
+            Reason::MissingLabel => "missing_label",
+            Reason::BadLabel => "bad_label",
         }
     }
 
@@ -258,6 +301,28 @@ impl Column {
     }
 }
 
+/// The ids of a batch in one text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids {
+    text: String,
+    /// Where each row's id ends; no id is empty, so a row without one has no bytes.
+    ends: Vec<usize>,
+}
+
+impl Ids {
+    pub fn push(&mut self, id: Option<&str>) {
+        self.text.push_str(id.unwrap_or_default());
+        self.ends.push(self.text.len());
+    }
+
+    /// The id of a row; `None` where the record has none, or ids were not taken up.
+    pub fn get(&self, row: usize) -> Option<&str> {
+        let end = *self.ends.get(row)?;
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        (start < end).then(|| &self.text[start..end])
+    }
+}
+
 /// Rows of one model from one partition, in offset order, whose envelopes were accepted.
 ///
 /// All vectors have one entry a row; `columns` has one entry for each column of the layout the rows were
@@ -272,6 +337,8 @@ pub struct Batch {
     pub version_names: Vec<String>,
     /// Hash of (model, version, id); `None` where the record has no id.
     pub id_hashes: Vec<Option<u128>>,
+    /// The ids themselves; empty unless the model's rows are kept.
+    pub ids: Ids,
     pub columns: Vec<Column>,
     /// Fields that the layout does not know: (row, name), in order. Names are cut to 256 bytes.
     pub unknown_fields: Vec<(u32, String)>,

@@ -4,9 +4,10 @@
 //!
 //! ```text
 //! Kafka ─► ingest ─► window ─► profile ─► (store) ─► service::closing ─► reference, stats ─► rules ─► (store)
-//!                                                                                                  │
-//!                                             metrics, api ◄── (store) ◄───────────────────────────┤
-//!                                                              notify  ◄── outbox ◄────────────────┘
+//!             │                                                                               ▲          │
+//!             └─► lake (rows, labels) ─► query ─► service::performing ─► performance ─────────┘          │
+//!                        │                    metrics, api ◄── (store) ◄─────────────────────────────────┤
+//!                        └─► retrain, learn ◄── /retrain ◄── notify ◄── outbox ◄─────────────────────────┘
 //! ```
 //!
 //! - [`event`] has the words that everyone uses and the columnar batch.
@@ -15,12 +16,14 @@
 //! - [`profile`] counts rows into integers that merge in any order.
 //! - [`stats`] are pure functions on those counts; [`reference`] says how surprising a score is when nothing changed.
 //! - [`rules`] holds declarations and decides alerts.
-//! - [`store`] is the one transaction: cursors and everything they caused.
-//! - [`query`] reads files through DataFusion.
+//! - [`performance`] says how good predictions were, once their labels have come.
+//! - [`store`] is the one transaction: cursors and everything they caused; beside it the lake of rows and labels.
+//! - [`query`] reads files and the lake through DataFusion: labels joined to rows, training sets.
+//! - [`learn`] fits and predicts; [`retrain`] goes from a signed request to a better model, or to the same one.
 //! - [`notify`] delivers; [`metrics`] and [`api`] show.
 //! - [`service`] wires it all and hands out the one clock; [`cli`] starts it.
 //!
-//! **Architecture invariants.** `event`, `window`, `profile`, `stats` and `rules` know no clock, network, disk or
+//! **Architecture invariants.** `event`, `window`, `profile`, `stats`, `learn`, `performance` and `rules` know no clock, network, disk or
 //! metric. Each outside library is named in one room. A test (`tests/it/layering.rs`) holds both true.
 
 pub mod api;

@@ -13,9 +13,14 @@
 
 mod columns;
 mod labels;
+mod lake;
 mod leased;
+mod openmetrics;
+mod performance;
 mod process;
+mod retraining;
 mod scores;
+mod snapshot;
 mod table;
 
 use std::collections::BTreeMap;
@@ -29,9 +34,13 @@ use columns::Columns;
 use leased::Model;
 use table::Families;
 
-pub use labels::{Alarm, Delivery, Stage};
+pub use labels::{Alarm, Delivery, Flush, RequestOutcome, RunOutcome, Stage};
+pub use lake::LakeSize;
 pub use leased::{Judged, KEYS_SHOWN};
-pub use table::{Entry, Kind, TABLE};
+pub use openmetrics::{History, MOST_SAMPLES, STEPS};
+pub use performance::{CONSTANT, Performed, STDERR};
+pub use retraining::{FiringRule, Runs};
+pub use table::{Entry, Kind, Past, TABLE};
 
 /// Models with series of their own, as many as one partition may carry; further ones are counted in `__other__`.
 pub const MODELS_SHOWN: usize = 1000;
@@ -97,6 +106,14 @@ impl Metrics {
         for alarm in Alarm::ALL {
             families.alarm.with_label_values(&[alarm.as_str()]);
         }
+        for outcome in RequestOutcome::ALL {
+            families
+                .retrain_requests
+                .with_label_values(&[outcome.as_str()]);
+        }
+        for outcome in Flush::ALL {
+            families.lake_flushes.with_label_values(&[outcome.as_str()]);
+        }
         for counter in [
             &families.dead_letters_copied,
             &families.commit_conflicts,
@@ -121,11 +138,19 @@ impl Metrics {
             inner: Arc::new(inner),
         };
         metrics.alerts_firing(Firing::default());
+        metrics.lake_size(LakeSize::default());
         metrics
     }
 
     /// The exposition in Prometheus' text format, families by name and series by labels.
     pub fn render(&self) -> String {
+        self.look_at_process();
+        TextEncoder::new()
+            .encode_to_string(&self.inner.registry.gather())
+            .expect("gathered families are not empty, and writing to a string cannot fail")
+    }
+
+    fn look_at_process(&self) {
         let families = &self.inner.families;
         let process = process::read();
         for (gauge, value) in [
@@ -137,9 +162,6 @@ impl Metrics {
                 gauge.with_label_values(&NO_LABELS).set(value);
             }
         }
-        TextEncoder::new()
-            .encode_to_string(&self.inner.registry.gather())
-            .expect("gathered families are not empty, and writing to a string cannot fail")
     }
 
     /// A declaration covers `model`: its series start at 0. `important` columns are shown first, in that order.
@@ -156,6 +178,8 @@ impl Metrics {
             shown: BTreeMap::new(),
             window_end: None,
             info: None,
+            performance: performance::Shown::default(),
+            retraining: retraining::Shown::default(),
         });
         state.columns.prefer(important);
         let families = &self.inner.families;
@@ -164,9 +188,12 @@ impl Metrics {
             &families.records_late,
             &families.records_duplicate,
             &families.unknown_fields,
+            &families.labels_used,
+            &families.labels_duplicate,
         ] {
             counter.with_label_values(&[model]);
         }
+        families.retrain_active.with_label_values(&[model]);
     }
 
     /// Records read from `topic`; `None` where their model cannot be read. Call it after their commit, as the others.
@@ -229,6 +256,11 @@ impl Metrics {
     /// Records between the committed cursor of a partition and its end.
     pub fn lag(&self, partition: &Partition, records: u64) {
         let number = partition.partition.to_string();
+        // A topic that is read begins with no gap.
+        self.inner
+            .families
+            .log_gap
+            .with_label_values(&[&partition.topic]);
         self.inner
             .families
             .consumer_lag
@@ -367,6 +399,11 @@ impl Metrics {
         }
     }
 
+    /// Whether this process holds the lease of `model`, and so exports its results.
+    fn holds(&self, model: &str) -> bool {
+        self.models().get(model).is_some_and(|state| state.held)
+    }
+
     fn dropped(&self, series: u64) {
         self.inner
             .families
@@ -388,5 +425,9 @@ fn seconds(millis: Millis) -> f64 {
     millis as f64 / 1000.0
 }
 
+#[cfg(test)]
+mod performance_tests;
+#[cfg(test)]
+mod retraining_tests;
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,19 @@
 //! **Invariant:** a task that ends before it was told to, ends the process with an error. Nothing fails in silence.
 
 pub mod alerting;
+mod baseline;
 pub mod closer;
 pub mod closing;
 mod dead_letters;
 pub mod holder;
 pub mod judging;
+mod lake;
 pub mod learning;
+mod performance_scores;
+mod performing;
 pub mod quality_scores;
 pub mod references;
+mod retraining;
 mod settling;
 
 use std::net::SocketAddr;
@@ -37,10 +42,12 @@ use crate::ingest::topics::Topics;
 use crate::metrics::{Delivery, Metrics};
 use crate::notify::{self, Http, Receiver, Secret};
 use crate::profile::Layout;
+use crate::retrain::{Audience, Parts, Retraining, Worker};
 use crate::rules::Declarations;
 use crate::service::closer::Closer;
 use crate::service::closing::Closed;
 use crate::service::settling::Settler;
+use crate::store::lake::Lake;
 use crate::store::{Store, layouts, retention};
 
 /// Closed windows held for a listener that is slow to take them.
@@ -81,7 +88,9 @@ pub struct Service {
     /// Where the API listens.
     pub address: SocketAddr,
     pub store: Store,
+    pub lake: Lake,
     pub metrics: Metrics,
+    pub retraining: Retraining,
     settler: Arc<Settler>,
     stop: watch::Sender<bool>,
     reading: Arc<AtomicBool>,
@@ -96,11 +105,13 @@ impl Service {
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let store = Store::open(&config.data_dir)?;
+        let lake = Lake::open(&config.lake.location(&config.data_dir))?;
         let metrics = Metrics::new(
             env!("CARGO_PKG_VERSION"),
             option_env!("DRIFTLINE_REVISION").unwrap_or_default(),
         );
         let receivers = receivers(&config, &declarations)?;
+        let retraining = retraining(&config, &declarations, &store, &lake, &metrics, &clock)?;
         let catalogue = Arc::new(Catalogue::new(declarations));
         for (model, layout) in store.read(layouts::all)? {
             catalogue.set_layout(&model, Layout::from_json(&layout.body)?);
@@ -126,6 +137,7 @@ impl Service {
         let source_config = SourceConfig {
             client: client.clone(),
             topics: config.kafka.predictions.clone(),
+            labels: config.kafka.labels.clone(),
             assignment: config.kafka.assignment.into(),
             threads,
             commit_every: millis(config.commit.every),
@@ -148,6 +160,8 @@ impl Service {
             catalogue,
             metrics.clone(),
             topics()?,
+            Topics::new(&client, config.kafka.labels.clone())?,
+            lake.clone(),
             config.limits.clone(),
             config
                 .receivers
@@ -157,12 +171,13 @@ impl Service {
             tokio::runtime::Handle::current(),
             holder::name(),
         );
+        let all_topics = [&config.kafka.predictions[..], &config.kafka.labels].concat();
         let settler = Arc::new(Settler {
             requests: readers
                 .iter()
                 .map(|reader| reader.requests.clone())
                 .collect(),
-            topics: topics()?,
+            topics: Topics::new(&client, all_topics)?,
             closer: Mutex::new(closer),
             store: store.clone(),
             metrics: metrics.clone(),
@@ -194,6 +209,14 @@ impl Service {
                 stopping.clone(),
             ),
         ));
+        let keeper = lake::Keeper {
+            lake: lake.clone(),
+            store: store.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            policy: config.lake.clone(),
+        };
+        tasks.spawn(named("lake", keeper.keep(stopping.clone())));
         let copies = dead_letters::copy(
             dead_letters,
             store.clone(),
@@ -212,6 +235,17 @@ impl Service {
                 stopping.clone(),
             ),
         ));
+        if config.retrain.in_process {
+            let worker = Worker::new(retraining.clone(), holder::name(), holder::is_gone);
+            let mut until = stopping.clone();
+            tasks.spawn(named("retraining", async move {
+                let shutdown = async move {
+                    // An error says that the service itself is gone, which is a reason to stop too.
+                    let _ = until.wait_for(|stop| *stop).await;
+                };
+                Ok(worker.run(shutdown).await?)
+            }));
+        }
         let ended = store.clone();
         let mut until = stopping.clone();
         tasks.spawn(named("store", async move {
@@ -243,6 +277,7 @@ impl Service {
             settle,
             readiness,
             build,
+            retraining: retraining.clone(),
         };
         let tokens = match &config.auth.tokens_file {
             Some(path) => Some(api::auth::Tokens::read(path)?),
@@ -270,7 +305,9 @@ impl Service {
         Ok(Self {
             address,
             store,
+            lake,
             metrics,
+            retraining,
             settler,
             stop,
             reading: stopped,
@@ -330,6 +367,46 @@ impl Drop for Service {
         self.reading.store(true, Ordering::Relaxed);
         // Nobody listening means that every task has ended already.
         let _ = self.stop.send(true);
+    }
+}
+
+/// What receives requests for new models and trains them; without a secret it receives none, and nobody trains here.
+fn retraining(
+    config: &Config,
+    declarations: &Declarations,
+    store: &Store,
+    lake: &Lake,
+    metrics: &Metrics,
+    clock: &Clock,
+) -> anyhow::Result<Retraining> {
+    let secrets = match &config.retrain.secret_file {
+        Some(path) if config.retrain.in_process => Secret::read_file(path)?,
+        _ => Vec::new(),
+    };
+    let clock = clock.clone();
+    Ok(Retraining::new(Parts {
+        store: store.clone(),
+        lake: lake.clone(),
+        declarations: Arc::new(declarations.clone()),
+        audience: audience(config),
+        secrets,
+        metrics: metrics.clone(),
+        now: Arc::new(move || clock.now()),
+    }))
+}
+
+/// Who is told of retraining: of alerts that end with it everyone, of runs and new champions whoever takes webhooks.
+pub fn audience(config: &Config) -> Audience {
+    let names = |all: bool| {
+        let receivers = config.receivers.iter();
+        receivers
+            .filter(|receiver| all || matches!(receiver.target, Target::Webhook { .. }))
+            .map(|receiver| receiver.name.clone())
+            .collect()
+    };
+    Audience {
+        alerts: names(true),
+        events: names(false),
     }
 }
 

@@ -25,6 +25,10 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(11 * 60);
 /// Paths that need no token: a kubelet has none, and they say only that the process lives and is ready.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
+/// Paths whose requests prove by a signature who sent them. They need no token, and may come under any name of this
+/// machine: a page in a browser cannot sign.
+const SIGNED: [&str; 1] = ["/retrain"];
+
 /// Headers on every answer. The console, when it serves pages, has a content policy of its own.
 const HEADERS: [(header::HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -36,6 +40,26 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
 ];
+
+/// Who sends a request, for handlers that say so or ask for more than the guard does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's name; `local` where there are no tokens.
+    pub name: String,
+    pub role: Role,
+}
+
+impl Caller {
+    /// Refuses a caller whose role is too small.
+    pub fn needs(&self, needed: Role) -> Result<(), Problem> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        let (name, role, needed) = (&self.name, self.role.as_str(), needed.as_str());
+        let detail = format!("{name} has the role {role}; this request needs {needed}");
+        Err(Problem::new(Kind::Forbidden, detail))
+    }
+}
 
 /// What the guard needs to know.
 #[derive(Clone)]
@@ -52,13 +76,20 @@ impl Guard {
         }
     }
 
-    /// Whether a request may go on to its handler.
-    fn admit(&self, request: &Request) -> Result<(), Problem> {
+    /// Whether a request may go on to its handler, and who sends it.
+    fn admit(&self, request: &Request) -> Result<Caller, Problem> {
         let headers = request.headers();
+        let nobody = |role| Caller {
+            name: "local".to_owned(),
+            role,
+        };
         let writes = !matches!(
             *request.method(),
             Method::GET | Method::HEAD | Method::OPTIONS
         );
+        if SIGNED.contains(&request.uri().path()) && writes {
+            return Ok(nobody(Role::Viewer));
+        }
         if matches!(self.access, Access::Loopback) && !names_this_machine(headers) {
             return Err(Problem::new(
                 Kind::WrongHost,
@@ -72,10 +103,10 @@ impl Guard {
             ));
         }
         let Access::Tokens(tokens) = &self.access else {
-            return Ok(());
+            return Ok(nobody(Role::Admin));
         };
         if OPEN.contains(&request.uri().path()) && !writes {
-            return Ok(());
+            return Ok(nobody(Role::Viewer));
         }
         let needed = if writes { Role::Operator } else { Role::Viewer };
         let Some((name, role)) = bearer(headers).and_then(|token| tokens.holder(token)) else {
@@ -84,12 +115,12 @@ impl Guard {
                 "send a token of the service's tokens file: Authorization: Bearer TOKEN",
             ));
         };
-        if role < needed {
-            let (role, needed) = (role.as_str(), needed.as_str());
-            let detail = format!("{name} has the role {role}; this request needs {needed}");
-            return Err(Problem::new(Kind::Forbidden, detail));
-        }
-        Ok(())
+        let caller = Caller {
+            name: name.to_owned(),
+            role,
+        };
+        caller.needs(needed)?;
+        Ok(caller)
     }
 
     /// A place among the requests at the same time, held until it is dropped.
@@ -104,9 +135,12 @@ impl Guard {
 }
 
 /// The middleware around all routes.
-pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let mut response = match guard.admit(&request) {
-        Ok(()) => pass(&guard, request, next).await,
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            pass(&guard, request, next).await
+        }
         Err(problem) => problem.into_response(),
     };
     for (name, value) in HEADERS {
@@ -207,6 +241,7 @@ mod tests {
         let request = request.body(Body::empty()).expect("a request");
         let said = guard
             .admit(&request)
+            .map(|_| ())
             .map_err(|problem| format!("{problem:?}"));
         match (&said, expect) {
             (Ok(()), Ok(())) => {}
@@ -322,6 +357,30 @@ mod tests {
             "DELETE /api/v1/models",
             &[viewer],
             Err(Kind::Forbidden),
+        );
+    }
+
+    #[test]
+    fn a_signed_path_needs_neither_token_nor_name_and_only_where_it_is_written_to() {
+        check(&with_tokens(), "POST /retrain", &[], Ok(()));
+        let loopback = Guard::new(Access::Loopback);
+        check(
+            &loopback,
+            "POST /retrain",
+            &["host: trainer.internal"],
+            Ok(()),
+        );
+        check(
+            &with_tokens(),
+            "GET /retrain",
+            &[],
+            Err(Kind::Unauthenticated),
+        );
+        check(
+            &with_tokens(),
+            "POST /retrain/alertmanager",
+            &[],
+            Err(Kind::Unauthenticated),
         );
     }
 

@@ -1,9 +1,9 @@
-//! The HTTP interface: what the service knows, read-only but for one request to the service itself.
+//! The HTTP interface: what the service knows, and the few things that can be asked of it.
 //!
 //! **Architecture invariants:** the only room that names axum. [`router`] is the whole table of routes; a route that is
 //! not in the OpenAPI document cannot be registered. Handlers unpack the request, call plain functions of the store on
-//! a snapshot, and shape the answer; no handler decides anything, and every error becomes HTTP in [`problem`].
-//! Deliberately absent: SQL, clocks, and anything that changes results.
+//! a snapshot, or of `retrain`, and shape the answer; no handler decides anything, and every error becomes HTTP in
+//! [`problem`]. Deliberately absent: SQL, clocks, and anything that changes results.
 
 use axum::extract::State;
 use axum::http::{Method, Uri};
@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::metrics::Metrics;
+use crate::retrain::Retraining;
 use crate::store::Store;
 use auth::Access;
 use guard::Guard;
@@ -36,9 +37,14 @@ mod cursors;
 mod drift;
 mod models;
 mod paging;
+mod performance;
 mod rejections;
 mod scores;
 mod windows;
+
+mod registry;
+mod retrain;
+mod runs;
 
 pub mod settle;
 
@@ -54,6 +60,7 @@ pub struct App {
     pub settle: mpsc::Sender<SettleRequest>,
     pub readiness: watch::Receiver<Readiness>,
     pub build: Build,
+    pub retraining: Retraining,
 }
 
 #[derive(OpenApi)]
@@ -87,18 +94,44 @@ impl utoipa::Modify for BearerToken {
     }
 }
 
-/// The table of routes, by who calls them.
-fn table() -> OpenApiRouter<App> {
-    let platform = OpenApiRouter::new()
+/// What platforms ask of every process.
+fn platform() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
-        .routes(routes!(scrape::metrics));
+        .routes(routes!(scrape::metrics))
+}
+
+/// Retraining and the registry: served by the service, and alone by `driftline retrain`.
+fn retraining() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(retrain::receive))
+        .routes(routes!(retrain::from_alertmanager))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::ask))
+        .routes(routes!(runs::one))
+        .routes(routes!(runs::approve))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(runs::hold_out))
+        .routes(routes!(runs::result))
+        .routes(routes!(registry::versions))
+        .routes(routes!(registry::champion))
+        .routes(routes!(registry::register))
+        .routes(routes!(registry::rollback))
+        .routes(routes!(registry::promote))
+        .routes(routes!(registry::card))
+}
+
+/// The table of routes, by who calls them.
+fn table() -> OpenApiRouter<App> {
     let people = OpenApiRouter::new()
         .routes(routes!(models::list))
         .routes(routes!(models::one))
         .routes(routes!(windows::list))
         .routes(routes!(windows::one))
         .routes(routes!(drift::history))
+        .routes(routes!(performance::list))
+        .routes(routes!(performance::labels))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::history));
     let operators = OpenApiRouter::new()
@@ -107,15 +140,25 @@ fn table() -> OpenApiRouter<App> {
         .routes(routes!(settle::settle));
     let programs = OpenApiRouter::new().routes(routes!(document));
     OpenApiRouter::with_openapi(Document::openapi())
-        .merge(platform)
+        .merge(platform())
         .merge(people)
         .merge(operators)
+        .merge(retraining())
         .merge(programs)
 }
 
 /// All routes behind the guard, ready to be served.
 pub fn router(app: App, access: Access) -> Router {
-    let (routes, _) = table().split_for_parts();
+    guarded(table(), app, access)
+}
+
+/// The routes of a process that only retrains.
+pub fn retraining_router(app: App, access: Access) -> Router {
+    guarded(platform().merge(retraining()), app, access)
+}
+
+fn guarded(table: OpenApiRouter<App>, app: App, access: Access) -> Router {
+    let (routes, _) = table.split_for_parts();
     routes
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)

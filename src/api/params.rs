@@ -3,6 +3,9 @@
 //! **Invariant:** a parameter that no handler reads is refused with the names of the known ones, so that a mistyped
 //! filter never passes for an unfiltered answer.
 
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
@@ -14,6 +17,10 @@ use utoipa::ToSchema;
 use super::problem::{Kind, Problem};
 use crate::event::{Millis, rfc3339};
 
+/// Longest time for a body to come in: nobody may hold a place by sending slowly.
+const LONGEST_BODY: Duration = Duration::from_secs(30);
+/// Largest body of an ordinary write.
+pub const SMALL_BODY: usize = 16 << 10;
 /// Entries of a page when the request does not say.
 const PAGE: u32 = 100;
 /// Most entries of a page: about a megabyte of scores.
@@ -43,6 +50,35 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Strict<T> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// Reads a body of at most `most` bytes.
+pub async fn body(body: Body, most: usize) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(LONGEST_BODY, axum::body::to_bytes(body, most));
+    match read.await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if is_too_long(&error) => Err(Problem::new(
+            Kind::TooLarge,
+            format!("the body has more than {most} bytes"),
+        )),
+        Ok(Err(_)) => Err(Problem::new(Kind::BadBody, "the body did not come whole")),
+        Err(_) => {
+            let secs = LONGEST_BODY.as_secs();
+            let detail = format!("the body did not come within {secs} seconds");
+            Err(Problem::new(Kind::BadBody, detail))
+        }
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("limit"))
+}
+
+/// Reads a body of JSON; an empty one is `{}`. `T` denies unknown fields.
+pub async fn json<T: DeserializeOwned>(of: Body, most: usize) -> Result<T, Problem> {
+    let bytes = body(of, most).await?;
+    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    serde_json::from_slice(bytes).map_err(|error| Problem::new(Kind::BadBody, error.to_string()))
+}
 
 /// The parts of the path that a route names.
 pub struct Part<T>(pub T);

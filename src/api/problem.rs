@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::query::QueryError;
+use crate::retrain::{Denied, Refused};
 use crate::store::StoreError;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -27,6 +29,13 @@ pub enum Kind {
     WrongHost,
     /// A browser sent a write from another site.
     CrossSite,
+    /// A signed request whose signature or age is not as it must be.
+    NotBelieved,
+    /// The body is not what this request takes.
+    BadBody,
+    TooLarge,
+    /// Things stand otherwise than the request assumes.
+    Conflict,
     NotReady,
     /// Too many requests at once, or the store is busy.
     Busy,
@@ -36,7 +45,7 @@ pub enum Kind {
 
 impl Kind {
     #[cfg(test)]
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 16] = [
         Kind::NotFound,
         Kind::MethodNotAllowed,
         Kind::BadQuery,
@@ -45,6 +54,10 @@ impl Kind {
         Kind::Forbidden,
         Kind::WrongHost,
         Kind::CrossSite,
+        Kind::NotBelieved,
+        Kind::BadBody,
+        Kind::TooLarge,
+        Kind::Conflict,
         Kind::NotReady,
         Kind::Busy,
         Kind::Timeout,
@@ -77,6 +90,18 @@ impl Kind {
                 "cross-site",
                 "Write from another site refused",
             ),
+            Kind::NotBelieved => (
+                StatusCode::UNAUTHORIZED,
+                "not-believed",
+                "Signature or age refused",
+            ),
+            Kind::BadBody => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad-body",
+                "Body not understood",
+            ),
+            Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large"),
+            Kind::Conflict => (StatusCode::CONFLICT, "conflict", "Not as things stand"),
             Kind::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready"),
             Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
             Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "Not done in time"),
@@ -94,6 +119,7 @@ impl Kind {
 pub struct Problem {
     kind: Kind,
     detail: String,
+    reason: Option<&'static str>,
 }
 
 /// A problem as sent, in the form of RFC 9457.
@@ -110,6 +136,10 @@ pub struct ProblemBody {
     status: u16,
     /// What is wrong with this request, and what to do instead.
     detail: String,
+    /// Why in one word, as it is logged, where one kind has several reasons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "too_old")]
+    reason: Option<&'static str>,
 }
 
 impl Problem {
@@ -117,7 +147,14 @@ impl Problem {
         Self {
             kind,
             detail: detail.into(),
+            reason: None,
         }
+    }
+
+    /// The same with the name of its reason.
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
     }
 
     pub fn not_found(detail: impl Into<String>) -> Self {
@@ -143,6 +180,50 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        tracing::error!(%error, "the lake could not answer a request");
+        let detail = "the lake could not be read; the log of the service says why";
+        Self::new(Kind::Internal, detail)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let kind = match &refused {
+            Refused::NotReceiving => Kind::NotFound,
+            Refused::NotSigned(_) | Refused::NotBelieved(_) => Kind::NotBelieved,
+            Refused::Malformed(_)
+            | Refused::UnknownType { .. }
+            | Refused::Undeclared { .. }
+            | Refused::NotTrainable { .. } => Kind::BadBody,
+            Refused::NoData { .. }
+            | Refused::Ahead { .. }
+            | Refused::Busy { .. }
+            | Refused::KeyReused => Kind::Conflict,
+        };
+        Self::new(kind, refused.to_string()).because(refused.as_str())
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let kind = match denied {
+            Denied::Unknown(_) => Kind::NotFound,
+            Denied::Conflict(_) => Kind::Conflict,
+            Denied::Unusable(_) => Kind::BadBody,
+            Denied::Store(error) => return error.into(),
+            Denied::Lake(_) | Denied::Trouble(_) => {
+                tracing::error!(error = %denied, "a request about retraining could not be answered");
+                let detail =
+                    "the lake could not be read or written; the log of the service says why";
+                return Self::new(Kind::Internal, detail);
+            }
+        };
+        Self::new(kind, denied.to_string())
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, name, title) = self.kind.describe();
@@ -151,6 +232,7 @@ impl IntoResponse for Problem {
             title,
             status: status.as_u16(),
             detail: self.detail,
+            reason: self.reason,
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();

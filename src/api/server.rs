@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use tokio::net::TcpListener;
@@ -33,11 +34,21 @@ pub async fn run(
     tls: Option<&Tls>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    serve(listener, router(app, access), tls, shutdown).await
+}
+
+/// As [`run`], of other routes: [`retraining_router`](super::retraining_router)'s.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<&Tls>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let config = match tls {
         Some(tls) => Some(rustls_config(tls).await?),
         None => None,
     };
-    let router = router(app, access).into_make_service();
+    let router = router.into_make_service();
     let listener = listener.into_std()?;
     let handle = Handle::new();
     let stopper = tokio::spawn({

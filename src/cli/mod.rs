@@ -5,7 +5,12 @@ pub mod broker;
 pub mod config;
 pub mod cursors;
 pub mod demo;
+pub mod export;
+pub mod models;
+pub mod retrain;
 pub mod rules;
+pub mod runs;
+pub mod score;
 pub mod serve;
 pub mod suggest;
 
@@ -39,6 +44,20 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Receive signed requests to retrain, and train, in a process of its own.
+    Retrain {
+        /// The configuration of the service whose store and lake it shares.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Look at retraining runs, approve what they propose, or call them off.
+    #[command(subcommand)]
+    Runs(runs::RunsCommand),
+    /// The registry: versions, who serves, promotion, rollback, cards.
+    #[command(subcommand)]
+    Models(models::ModelsCommand),
+    /// Score the rows of a file with a model that driftline has trained.
+    Score(score::ScoreArguments),
     /// Print or check a service configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -48,6 +67,9 @@ enum Command {
     /// Look at how far each partition is read, or begin one anew.
     #[command(subcommand)]
     Cursors(CursorsCommand),
+    /// Write what is known in another form.
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Run an embedded Kafka broker in memory, for trying things out; it prints its address and keeps nothing.
     Broker {
         /// A topic and its number of partitions, `predictions:4`; may be repeated.
@@ -140,6 +162,12 @@ enum CursorsCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum ExportCommand {
+    /// Results and vital signs as OpenMetrics text with event timestamps, for plots of the past.
+    Openmetrics(export::ExportArguments),
+}
+
+#[derive(Debug, Subcommand)]
 enum BenchCommand {
     /// Rows a second for bare polling, polling and parsing, and the whole way to committed profiles.
     Ingest(bench::IngestArguments),
@@ -162,6 +190,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Serve { config } => serve::run(&config),
+        Command::Retrain { config } => retrain::run(&config),
+        Command::Runs(command) => runs::run(&command),
+        Command::Models(command) => models::run(&command),
+        Command::Score(arguments) => score::run(&arguments),
         Command::Config(ConfigCommand::Default) => {
             Ok(ExitCode::from(config::default(&mut io::stdout())?))
         }
@@ -188,6 +220,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             partition,
             offset,
         }) => cursors::reset(&config, topic, partition, offset),
+        Command::Export(ExportCommand::Openmetrics(arguments)) => export::run(&arguments),
         Command::Broker { topics } => broker::run(&topics).map(|()| ExitCode::SUCCESS),
         Command::Bench(BenchCommand::Ingest(arguments)) => {
             bench::ingest(&arguments).map(|()| ExitCode::SUCCESS)

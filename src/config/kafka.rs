@@ -21,6 +21,8 @@ pub struct Kafka {
     pub group_id: String,
     /// Topics with prediction records.
     pub predictions: Vec<String>,
+    /// Topics with label records; none: predictions are watched without labels.
+    pub labels: Vec<String>,
     /// Takes copies of rejected records; `None`: they are stored and counted only.
     pub dead_letter: Option<String>,
     pub assignment: Assignment,
@@ -36,6 +38,7 @@ impl Default for Kafka {
             brokers: vec!["localhost:9092".to_owned()],
             group_id: "driftline".to_owned(),
             predictions: vec!["predictions".to_owned()],
+            labels: Vec::new(),
             dead_letter: Some("driftline.dead-letter".to_owned()),
             assignment: Assignment::Group,
             properties: BTreeMap::new(),
@@ -109,28 +112,29 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>, kafka: &mut Kafka) 
         if topics.is_empty() {
             check.refuse(at, "there is nothing to read", "name at least one topic");
         }
-        if topics.iter().any(|topic| !is_topic(topic)) {
+        kafka.predictions = usable(check, at, topics);
+    }
+    if let Some(at) = table.get("labels")
+        && let Some(topics) = check.texts(at)
+    {
+        if topics
+            .iter()
+            .any(|topic| kafka.predictions.iter().any(|other| other == topic))
+        {
             check.refuse(
                 at,
-                "not usable as a topic",
-                "use letters, digits, `.`, `_` and `-`",
+                "a topic holds either predictions or labels",
+                "log labels to a topic of their own",
             );
         }
-        kafka.predictions = topics.into_iter().map(str::to_owned).collect();
+        kafka.labels = usable(check, at, topics);
     }
-    for (key, instead) in [
-        (
-            "features",
+    if let Some(at) = table.get("features") {
+        check.refuse(
+            at,
+            "this release reads topics of predictions and labels only",
             "log features inside the prediction records and leave this out",
-        ),
-        (
-            "labels",
-            "leave this out; labels can stay in their topic until then",
-        ),
-    ] {
-        if let Some(at) = table.get(key) {
-            check.refuse(at, "this release reads prediction topics only", instead);
-        }
+        );
     }
     if let Some(at) = table.get("dead_letter") {
         dead_letter(check, at, kafka);
@@ -174,10 +178,16 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>, kafka: &mut Kafka) 
 fn dead_letter<'a>(check: &mut Checker<'a>, at: &At<'a>, kafka: &mut Kafka) {
     kafka.dead_letter = match check.text(at) {
         Some("none") | None => None,
-        Some(topic) if kafka.predictions.iter().any(|other| other == topic) => {
+        Some(topic)
+            if kafka
+                .predictions
+                .iter()
+                .chain(&kafka.labels)
+                .any(|other| other == topic) =>
+        {
             check.refuse(
                 at,
-                "rejected records would be read again as predictions",
+                "rejected records would be read again",
                 "name a topic of its own, or `none`",
             );
             None
@@ -192,6 +202,17 @@ fn dead_letter<'a>(check: &mut Checker<'a>, at: &At<'a>, kafka: &mut Kafka) {
         }
         Some(topic) => Some(topic.to_owned()),
     };
+}
+
+fn usable(check: &mut Checker<'_>, at: &At<'_>, topics: Vec<&str>) -> Vec<String> {
+    if topics.iter().any(|topic| !is_topic(topic)) {
+        check.refuse(
+            at,
+            "not usable as a topic",
+            "use letters, digits, `.`, `_` and `-`",
+        );
+    }
+    topics.into_iter().map(str::to_owned).collect()
 }
 
 fn reserved(check: &mut Checker<'_>, key: &str, at: &At<'_>) -> bool {

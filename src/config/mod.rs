@@ -7,7 +7,9 @@
 
 pub mod files;
 mod kafka;
+mod lake;
 mod receivers;
+mod retrain;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -19,7 +21,9 @@ use crate::rules::fields::{At, Checker, Table};
 use crate::rules::yaml::{self, Value};
 
 pub use kafka::{Assignment, Kafka};
+pub use lake::Lake;
 pub use receivers::{Receiver, Target};
+pub use retrain::Retrain;
 
 /// The commented default configuration.
 pub const DEFAULT_FILE: &str = include_str!("../../deploy/driftline.yaml");
@@ -45,9 +49,11 @@ pub struct Config {
     /// A partition read to its end for this long is idle and no longer holds windows open.
     pub idle_timeout: Millis,
     pub retention: Retention,
+    pub lake: Lake,
     /// Polling threads; `None`: one for each core.
     pub threads: Option<NonZeroUsize>,
     pub receivers: Vec<Receiver>,
+    pub retrain: Retrain,
     pub log: Log,
 }
 
@@ -124,8 +130,10 @@ impl Default for Config {
                 store_bytes: 10 << 30,
                 rejections: 100_000,
             },
+            lake: Lake::default(),
             threads: None,
             receivers: Vec::new(),
+            retrain: Retrain::default(),
             log: Log {
                 format: LogFormat::Text,
                 level: "info".to_owned(),
@@ -165,7 +173,7 @@ pub fn parse(source: &str, text: &str) -> Result<Config, Vec<Problem>> {
     }
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 15] = [
     "kafka",
     "data_dir",
     "rules",
@@ -176,8 +184,10 @@ const FIELDS: [&str; 13] = [
     "dedupe",
     "idle_timeout",
     "retention",
+    "lake",
     "threads",
     "receivers",
+    "retrain",
     "log",
 ];
 
@@ -250,6 +260,9 @@ fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Config> {
             &mut config.retention.rejections,
         );
     }
+    if let Some(at) = table.get("lake") {
+        lake::read(check, at, &mut config.lake);
+    }
     if let Some(at) = table.get("threads") {
         config.threads = match check.text(at) {
             Some("auto") | None => None,
@@ -260,6 +273,9 @@ fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Config> {
     }
     if let Some(at) = table.get("receivers") {
         config.receivers = receivers::read(check, at);
+    }
+    if let Some(at) = table.get("retrain") {
+        retrain::read(check, at, &config.auth, &mut config.retrain);
     }
     if let Some(at) = table.get("log").cloned()
         && let Some(table) = check.table(&at, &["format", "level"])
@@ -325,13 +341,7 @@ fn auth<'a>(check: &mut Checker<'a>, at: &At<'a>, auth: &mut Auth) {
 
 /// Runs after [`auth`], whose outcome decides which addresses will do.
 fn listen<'a>(check: &mut Checker<'a>, at: &At<'a>, config: &mut Config) {
-    let Some(text) = check.text(at) else { return };
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        check.refuse(
-            at,
-            "not an address and port",
-            "write for example `127.0.0.1:8080` or `[::1]:8080`",
-        );
+    let Some(address) = address(check, at) else {
         return;
     };
     config.listen = address;
@@ -349,6 +359,18 @@ fn listen<'a>(check: &mut Checker<'a>, at: &At<'a>, config: &mut Config) {
         &format!("this address can be reached from outside and there is no protection by {open}"),
         "set `auth.tokens_file` and `auth.tls`, listen on 127.0.0.1, or write `auth: {insecure: true}` if something in front protects it",
     );
+}
+
+fn address<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<SocketAddr> {
+    let address = check.text(at)?.parse().ok();
+    if address.is_none() {
+        check.refuse(
+            at,
+            "not an address and port",
+            "write for example `127.0.0.1:8080` or `[::1]:8080`",
+        );
+    }
+    address
 }
 
 fn limits<'a>(check: &mut Checker<'a>, at: &At<'a>, limits: &mut Limits) {

@@ -31,6 +31,7 @@ kafka:
   brokers: [kafka-1:9092, "[::1]:9093"]
   group_id: eu
   predictions: predictions.eu
+  labels: [labels.eu, labels.us]
   dead_letter: none
   assignment: manual
   properties: {security.protocol: SASL_SSL, fetch.max.bytes: 1000000}
@@ -44,10 +45,12 @@ limits: {message_bytes: 64KiB, depth: 8, features: 10, name_bytes: 11, id_bytes:
 dedupe: off
 idle_timeout: 2s
 retention: {store: 2MiB, rejections: 15}
+lake: {url: "s3://bucket/d", flush_rows: 5, flush_age: 1m, segment_rows: 6, keep: 7d, keep_bytes: 1GiB, grace: 2s}
 threads: 3
 receivers:
   - {name: hook, webhook: "https://hooks.example.com/drift", secret_file: /run/whsec}
   - {name: am, alertmanager: "http://alertmanager:9093/", allow_internal: true}
+retrain: {secret_file: /run/retrain, listen: 0.0.0.0:8444, in_process: false}
 log: {format: json, level: "info,driftline::ingest=debug"}
 "#,
     );
@@ -57,6 +60,7 @@ log: {format: json, level: "info,driftline::ingest=debug"}
             brokers: vec!["kafka-1:9092".to_owned(), "[::1]:9093".to_owned()],
             group_id: "eu".to_owned(),
             predictions: vec!["predictions.eu".to_owned()],
+            labels: vec!["labels.eu".to_owned(), "labels.us".to_owned()],
             dead_letter: None,
             assignment: Assignment::Manual,
             properties: BTreeMap::from([
@@ -102,6 +106,15 @@ log: {format: json, level: "info,driftline::ingest=debug"}
             store_bytes: 2 << 20,
             rejections: 15,
         },
+        lake: Lake {
+            url: Some("s3://bucket/d".to_owned()),
+            flush_rows: 5,
+            flush_age: crate::event::MINUTE,
+            segment_rows: 6,
+            keep: crate::event::WEEK,
+            keep_bytes: 1 << 30,
+            grace: 2 * SECOND,
+        },
         threads: NonZeroUsize::new(3),
         receivers: vec![
             Receiver {
@@ -120,6 +133,11 @@ log: {format: json, level: "info,driftline::ingest=debug"}
                 allow_internal: true,
             },
         ],
+        retrain: Retrain {
+            secret_file: Some(PathBuf::from("/run/retrain")),
+            listen: SocketAddr::from(([0, 0, 0, 0], 8444)),
+            in_process: false,
+        },
         log: Log {
             format: LogFormat::Json,
             level: "info,driftline::ingest=debug".to_owned(),
@@ -178,8 +196,7 @@ fn kafka_settings_that_would_break_a_promise() {
         &[
             "c.yaml:2: kafka.brokers: kafka: not a list of brokers with ports; write for example `[kafka-1:9092, kafka-2:9092]`",
             "c.yaml:3: kafka.predictions: []: there is nothing to read; name at least one topic",
-            "c.yaml:4: kafka.labels: labels: this release reads prediction topics only; leave this out; labels can stay in their topic until then",
-            "c.yaml:5: kafka.features: [f]: this release reads prediction topics only; log features inside the prediction records and leave this out",
+            "c.yaml:5: kafka.features: [f]: this release reads topics of predictions and labels only; log features inside the prediction records and leave this out",
             "c.yaml:6: kafka.properties.group.id: x: driftline sets this itself; leave it out",
             "c.yaml:6: kafka.properties.enable.auto.commit: true: driftline sets this itself; leave it out",
             "c.yaml:6: kafka.properties.sasl.password: (hidden): a secret does not belong here; put it into a file and name that under `secret_properties`",
@@ -191,7 +208,19 @@ fn kafka_settings_that_would_break_a_promise() {
     refuse(
         "kafka: {dead_letter: predictions}",
         &[
-            "c.yaml:1: kafka.dead_letter: predictions: rejected records would be read again as predictions; name a topic of its own, or `none`",
+            "c.yaml:1: kafka.dead_letter: predictions: rejected records would be read again; name a topic of its own, or `none`",
+        ],
+    );
+    refuse(
+        "kafka: {labels: [l, m], dead_letter: m}",
+        &[
+            "c.yaml:1: kafka.dead_letter: m: rejected records would be read again; name a topic of its own, or `none`",
+        ],
+    );
+    refuse(
+        "kafka: {predictions: [p], labels: [p]}",
+        &[
+            "c.yaml:1: kafka.labels: [p]: a topic holds either predictions or labels; log labels to a topic of their own",
         ],
     );
     refuse(
@@ -217,7 +246,7 @@ fn secrets_and_variables_do_not_stand_in_the_file() {
         "kafak: {properties: {sasl.password: hunter2}}\npassword: hunter2",
         &[
             "c.yaml:1: kafak: {properties: {sasl.password: (hidden)}}: unknown field; did you mean `kafka`?",
-            "c.yaml:2: password: (hidden): unknown field; known here: kafka, data_dir, rules, listen, auth, commit, limits, dedupe, idle_timeout, retention, threads, receivers, log",
+            "c.yaml:2: password: (hidden): unknown field; known here: kafka, data_dir, rules, listen, auth, commit, limits, dedupe, idle_timeout, retention, lake, threads, receivers, retrain, log",
         ],
     );
 }
@@ -261,6 +290,44 @@ fn receivers_are_one_thing_each() {
     refuse(
         "receivers: {name: a}",
         &["c.yaml:1: receivers: {name: a}: not a list of receivers; write each one after a dash"],
+    );
+}
+
+#[test]
+fn the_lake_is_somewhere_and_keeps_something() {
+    assert_eq!(
+        Lake::default().location(&PathBuf::from("data")),
+        "data/lake"
+    );
+    let elsewhere = Lake {
+        url: Some("s3://b".to_owned()),
+        ..Lake::default()
+    };
+    assert_eq!(elsewhere.location(&PathBuf::from("data")), "s3://b");
+    accept("lake: {url: /var/lake}");
+    accept("lake: {url: 'file:///var/lake'}");
+    refuse(
+        "lake: {url: 'hdfs://name/x', flush_rows: 0, keep: 1h, keep_bytes: 1}",
+        &[
+            "c.yaml:1: lake.url: hdfs://name/x: no object store that this release knows; write a folder, or a URL that begins with s3://, gs://, az:// or abfss://",
+            "c.yaml:1: lake.flush_rows: 0: not a whole number in range; write a number from 1 to 100000000",
+            "c.yaml:1: lake.keep: 1h: too short; write at least `1d`",
+            "c.yaml:1: lake.keep_bytes: 1: not a size in range; write 1048576 to 1152921504606846976 bytes, for example `1MiB`",
+        ],
+    );
+}
+
+#[test]
+fn retrain_requests_come_over_a_protected_way_and_their_secret_is_in_a_file() {
+    accept("retrain: {listen: '[::1]:9000'}");
+    accept("retrain: {listen: 0.0.0.0:9000}\nauth: {insecure: true}");
+    accept("retrain: {listen: 0.0.0.0:9000}\nauth: {tls: {cert: a, key: b}}");
+    refuse(
+        "retrain: {listen: 0.0.0.0:9000, secret_file: whsec_abc}",
+        &[
+            "c.yaml:1: retrain.secret_file: (hidden): this is the secret itself; put it into a file and write the file's path",
+            "c.yaml:1: retrain.listen: 0.0.0.0:9000: this address can be reached from outside and there is no protection by TLS; set `auth.tls`, listen on 127.0.0.1, or write `auth: {insecure: true}` if something in front protects it",
+        ],
     );
 }
 

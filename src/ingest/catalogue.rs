@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use crate::ingest::decode::{Lookup, Models};
 use crate::profile::{CompiledLayout, Layout};
-use crate::rules::{Declaration, Declarations};
+use crate::rules::{Declaration, Declarations, Rows};
 
 /// A model that a declaration covers.
 #[derive(Debug, Clone)]
@@ -110,5 +110,11 @@ impl Models for Catalogue {
             None if self.declared(model).is_some() => Lookup::Learning,
             None => Lookup::Undeclared,
         }
+    }
+
+    fn keeps_ids(&self, model: &str) -> bool {
+        // Asked for once a batch.
+        let known = self.read().get(model).map(|known| known.declaration.rows);
+        known.or_else(|| self.declared(model).map(|declared| declared.rows)) != Some(Rows::None)
     }
 }

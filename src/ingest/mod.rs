@@ -7,6 +7,7 @@ pub mod broker;
 pub mod catalogue;
 pub mod dead_letter;
 pub mod decode;
+pub mod kept;
 pub mod partition;
 pub mod producer;
 pub mod scan;

@@ -8,19 +8,24 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, Float64Array};
 use hashbrown::HashMap;
 
-use crate::event::{Batch, Key, Limits, Millis, OTHER_VERSIONS, Partition, Span};
+use crate::event::{Key, Limits, Millis, Partition, RecordKind, Span};
 use crate::ingest::catalogue::Catalogue;
-use crate::ingest::decode::{Decoded, Decoder, Rejection};
+use crate::ingest::decode::{Decoder, Label, LabelDecoder, Rejection};
 use crate::ingest::sightings::DedupeSpec;
-use crate::ingest::stream::{Fate, PartialId, Stream};
-use crate::profile::{CompiledLayout, Field};
+use crate::ingest::stream::{PartialId, Stream};
 use crate::store::{
     Counts, Gap, LoadedPartition, PartialRow, PartitionCommit, PendingRow, RejectionRow, Store,
-    StoreError, StreamRow, models,
+    StoreError, StreamRow, lake, models, streams,
 };
+
+mod labels;
+mod predictions;
+#[cfg(test)]
+mod tests;
+
+pub use predictions::kept_apart;
 
 /// A model without a layout is read ahead at most this far in one partition: what a layout is learned from, four
 /// times over, so that a partition that waits for the others holds a bounded number of rows.
@@ -29,6 +34,15 @@ pub const PENDING_ROWS_CAP: u64 = 4 * LAYOUT_ROWS_PER_PARTITION;
 /// Rows of one partition that a layout is learned from, in offset order. 256 quantile cells from 20,000 rows have
 /// 80 rows each; more rows move the edges by less than the cells are wide.
 pub const LAYOUT_ROWS_PER_PARTITION: u64 = 20_000;
+
+/// Labels decoded before their fates must be told: far more than a poll brings.
+const FULL_LABELS: usize = 1 << 20;
+
+/// What the partition's records are, with what was decoded of them since the last time their fates were told.
+enum Input {
+    Predictions(Decoder),
+    Labels(LabelDecoder, Vec<(i64, Label)>),
+}
 
 /// One message as it was read.
 #[derive(Debug)]
@@ -41,7 +55,7 @@ pub struct Message<'a> {
     pub latest_ts: Millis,
 }
 
-/// What became of one model's records since the last commit, for the metrics.
+/// What became of one model's predictions or labels since the last commit, for the metrics.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub used: u64,
@@ -61,7 +75,7 @@ pub struct PartitionState {
     next_offset: i64,
     counts: Counts,
     streams: BTreeMap<Arc<str>, Stream>,
-    decoder: Decoder,
+    input: Input,
     /// Payloads of records of models without a layout, until their fate is known.
     held: HashMap<i64, Vec<u8>>,
     /// Offsets below the cursor whose `ts` was refused as too far in the future.
@@ -83,8 +97,13 @@ pub struct PartitionState {
 impl PartitionState {
     /// Takes up a partition where the store says it was left; a partition that the store has never seen begins at
     /// `earliest`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a thing of its own; the caller has them apart"
+    )]
     pub fn load(
         partition: Partition,
+        kind: RecordKind,
         earliest: i64,
         loaded: Option<LoadedPartition>,
         limits: &Limits,
@@ -96,7 +115,13 @@ impl PartitionState {
             .iter()
             .flat_map(|loaded| &loaded.streams)
             .filter(|row| row.used + row.late > 0);
-        let decoder = Decoder::new(limits.clone(), carried.map(|row| row.model.as_str()));
+        let carried = carried.map(|row| row.model.as_str());
+        let input = match kind {
+            RecordKind::Predictions => Input::Predictions(Decoder::new(limits.clone(), carried)),
+            RecordKind::Labels => {
+                Input::Labels(LabelDecoder::new(limits.clone(), carried), Vec::new())
+            }
+        };
         let mut state = Self {
             partition,
             seq: 0,
@@ -104,7 +129,7 @@ impl PartitionState {
             next_offset: earliest,
             counts: Counts::default(),
             streams: BTreeMap::new(),
-            decoder,
+            input,
             held: HashMap::new(),
             refused: HashSet::new(),
             pending: Vec::new(),
@@ -135,12 +160,13 @@ impl PartitionState {
             .iter()
             .map(|row| row.offset)
             .collect();
+        let kind = loaded.kind;
         for row in loaded.streams {
             let name: Arc<str> = Arc::from(row.model.as_str());
             let stream = self
                 .streams
                 .entry(name)
-                .or_insert_with_key(|name| Stream::new(name));
+                .or_insert_with_key(|name| Stream::new(name, kind));
             stream.pending_rows = loaded.pending_rows.get(&row.model).copied().unwrap_or(0);
             stream.gap_open = loaded.open_gaps.contains(&row.model);
             stream.row = row;
@@ -150,7 +176,7 @@ impl PartitionState {
             let stream = self
                 .streams
                 .entry(name)
-                .or_insert_with_key(|name| Stream::new(name));
+                .or_insert_with_key(|name| Stream::new(name, kind));
             let version = Arc::from(partial.key.version.as_str());
             let id = PartialId {
                 version,
@@ -166,6 +192,20 @@ impl PartitionState {
     /// The first offset to read: the cursor, or earlier to restore sightings.
     pub fn next_offset(&self) -> i64 {
         self.next_offset
+    }
+
+    /// What became of every record below this offset is known.
+    pub fn covered(&self) -> i64 {
+        self.next_offset.max(self.cursor)
+    }
+
+    /// The log shows no record between what is to be read next and `end`, and never will: those offsets belong to marks
+    /// of transactions and to records of aborted ones. The next commit moves the cursor there.
+    pub fn nothing_before(&mut self, end: i64) {
+        if end > self.covered() {
+            self.next_offset = end;
+            self.dirty = true;
+        }
     }
 
     /// The offset up to which the store covers this partition.
@@ -236,14 +276,23 @@ impl PartitionState {
             message.latest_ts
         };
         self.dirty |= !counted;
-        match self
-            .decoder
-            .push(message.offset, message.payload, latest_ts, &*self.catalogue)
-        {
-            Ok(accepted) => {
-                if accepted.learning && !counted {
+        let Message {
+            offset, payload, ..
+        } = *message;
+        let decoded = match &mut self.input {
+            Input::Predictions(decoder) => decoder
+                .push(offset, payload, latest_ts, &*self.catalogue)
+                .map(|accepted| accepted.learning),
+            Input::Labels(decoder, read) => decoder
+                .push(payload, latest_ts, &*self.catalogue)
+                .map(|label| read.push((offset, label)))
+                .map(|()| false),
+        };
+        match decoded {
+            Ok(learning) => {
+                if learning && !counted {
                     self.held
-                        .insert(message.offset, message.payload.unwrap_or_default().to_vec());
+                        .insert(offset, payload.unwrap_or_default().to_vec());
                 }
                 None
             }
@@ -265,164 +314,62 @@ impl PartitionState {
 
     /// Tells the fate of every record decoded since the last call and counts the used ones.
     pub fn absorb(&mut self) -> Result<(), StoreError> {
-        for decoded in self.decoder.take() {
-            self.absorb_batch(&decoded)?;
+        match &mut self.input {
+            Input::Predictions(decoder) => {
+                for decoded in decoder.take() {
+                    self.absorb_batch(&decoded)?;
+                }
+                Ok(())
+            }
+            Input::Labels(_, read) => {
+                let read = std::mem::take(read);
+                self.absorb_labels(read)
+            }
         }
-        Ok(())
     }
 
     /// Must [`PartitionState::absorb`] be called before the next message?
     pub fn is_full(&self) -> bool {
-        self.decoder.is_full()
+        match &self.input {
+            Input::Predictions(decoder) => decoder.is_full(),
+            Input::Labels(_, read) => read.len() >= FULL_LABELS,
+        }
     }
 
-    fn absorb_batch(&mut self, decoded: &Decoded) -> Result<(), StoreError> {
-        let batch = &decoded.batch;
-        let Some(model) = self.catalogue.get(&batch.model) else {
-            return Ok(());
-        };
-        if !self.streams.contains_key(&batch.model) {
-            let stream = self.new_stream(&batch.model)?;
-            self.streams.insert(Arc::clone(&batch.model), stream);
+    /// What its records are.
+    pub fn kind(&self) -> RecordKind {
+        match &self.input {
+            Input::Predictions(_) => RecordKind::Predictions,
+            Input::Labels(..) => RecordKind::Labels,
         }
-        let Some(stream) = self.streams.get_mut(&batch.model) else {
+    }
+
+    /// The stream of a model, new with its first record here. Where windows were closed, or labels counted, already
+    /// without this partition, which was added or reset since, its records come after that.
+    fn enter(&mut self, model: &Arc<str>) -> Result<(), StoreError> {
+        if self.streams.contains_key(model) {
             return Ok(());
-        };
-        // Which versions are kept apart is settled by the order in which this partition's log shows them.
-        let mut versions: Vec<Option<Arc<str>>> = vec![None; batch.version_names.len()];
-        let tally = self.tallies.entry(Arc::clone(&batch.model)).or_default();
-        let latencies = decoded
-            .layout
-            .as_ref()
-            .and_then(|layout| latency_column(layout, batch));
-        let mut groups: Vec<(PartialId, Vec<u32>)> = Vec::new();
-        let mut last_group = 0;
-        for row in 0..batch.rows() {
-            let (offset, ts) = (batch.offsets[row], batch.ts[row]);
-            if offset < self.cursor {
-                if let Some(hash) = batch.id_hashes[row] {
-                    let max_ts = stream.row.max_ts.unwrap_or(Millis::MIN);
-                    stream
-                        .sightings
-                        .note(&self.dedupe, hash, offset, ts, max_ts);
-                }
-                continue;
+        }
+        let kind = self.kind();
+        let mut stream = Stream::new(model, kind);
+        let done = self.store.read(|conn| match kind {
+            RecordKind::Predictions => {
+                Ok(models::get(conn, model)?.and_then(|known| known.closed_through))
             }
-            self.rows_since_commit += 1;
-            stream.dirty = true;
-            let payload = self.held.remove(&offset);
-            match stream.judge(&model, &self.dedupe, offset, ts, batch.id_hashes[row]) {
-                Fate::Duplicate => {
-                    self.counts.duplicate += 1;
-                    stream.row.duplicate += 1;
-                    tally.duplicate += 1;
-                }
-                Fate::Late => {
-                    self.counts.late += 1;
-                    stream.row.late += 1;
-                    tally.late += 1;
-                }
-                Fate::Used { pane, epoch } => {
-                    self.counts.used += 1;
-                    stream.row.used += 1;
-                    tally.used += 1;
-                    tally.latencies_ms.extend(
-                        latencies
-                            .filter(|column| column.is_valid(row))
-                            .map(|column| column.value(row)),
-                    );
-                    if std::mem::take(&mut stream.gap_open) {
-                        self.gap_ends.push((batch.model.to_string(), ts));
-                    }
-                    let place = batch.versions[row] as usize;
-                    let version = versions[place].get_or_insert_with(|| {
-                        kept_apart(
-                            &batch.version_names[place],
-                            &stream.row.versions,
-                            self.versions,
-                        )
-                    });
-                    match stream.row.versions.get_mut(&**version) {
-                        Some(rows) => *rows += 1,
-                        None => {
-                            stream.row.versions.insert(version.to_string(), 1);
-                        }
-                    }
-                    if let Some(payload) = payload {
-                        stream.pending_rows += 1;
-                        self.pending.push(PendingRow {
-                            model: batch.model.to_string(),
-                            offset,
-                            ts,
-                            epoch,
-                            pane,
-                            payload,
-                        });
-                        continue;
-                    }
-                    let same = |id: &PartialId| {
-                        id.epoch == epoch && id.pane == pane && id.version == *version
-                    };
-                    if !groups.get(last_group).is_some_and(|(id, _)| same(id)) {
-                        last_group =
-                            groups
-                                .iter()
-                                .position(|(id, _)| same(id))
-                                .unwrap_or_else(|| {
-                                    groups.push((
-                                        PartialId {
-                                            version: Arc::clone(version),
-                                            pane,
-                                            epoch,
-                                        },
-                                        Vec::new(),
-                                    ));
-                                    groups.len() - 1
-                                });
-                    }
-                    groups[last_group].1.push(row as u32);
-                }
-            }
-        }
-        let counted = |row: &u32| batch.offsets[*row as usize] >= self.cursor;
-        tally.unknown_fields += batch
-            .unknown_fields
-            .iter()
-            .filter(|(row, _)| counted(row))
-            .count() as u64;
-        let Some(layout) = &decoded.layout else {
-            return Ok(());
-        };
-        for (id, rows) in groups {
-            let partial = stream.partial(&self.store, &self.partition, &batch.model, layout, id)?;
-            partial.profile.update(layout, batch, &rows);
-            let offset = |row: Option<&u32>| row.map(|row| batch.offsets[*row as usize]);
-            partial.from_offset = partial
-                .from_offset
-                .min(offset(rows.first()).unwrap_or(i64::MAX));
-            partial.to_offset = partial.to_offset.max(offset(rows.last()).unwrap_or(0));
-            partial.dirty = true;
-        }
+            RecordKind::Labels => streams::labels_counted_through(conn, model),
+        })?;
+        stream.row.watermark = done.unwrap_or(Millis::MIN);
+        self.streams.insert(Arc::clone(model), stream);
         Ok(())
-    }
-
-    /// The first row of a model here. Where its windows were closed already without this partition, which was added
-    /// or reset since, its rows for them are late.
-    fn new_stream(&self, model: &str) -> Result<Stream, StoreError> {
-        let mut stream = Stream::new(model);
-        let known = self.store.read(|conn| models::get(conn, model))?;
-        if let Some(closed_through) = known.and_then(|known| known.closed_through) {
-            stream.row.watermark = closed_through;
-        }
-        Ok(stream)
     }
 
     /// Raises a model's watermark here because nothing of it came for a while although all was read.
     pub fn raise_watermark(&mut self, model: &str, watermark: Millis) {
+        let kind = self.kind();
         let stream = self
             .streams
             .entry(Arc::from(model))
-            .or_insert_with_key(|name| Stream::new(name));
+            .or_insert_with_key(|name| Stream::new(name, kind));
         if !stream.row.idle || watermark > stream.row.watermark {
             stream.row.watermark = stream.row.watermark.max(watermark);
             stream.row.idle = true;
@@ -440,17 +387,22 @@ impl PartitionState {
         self.streams.get(model).map(|stream| &stream.row)
     }
 
-    /// Everything since the last commit, as one durable step.
-    pub fn commit(&mut self) -> PartitionCommit {
+    /// Everything since the last commit, as one durable step, made at `now` in wall time.
+    ///
+    /// # Errors
+    /// When what is kept for the lake cannot be put into its form: a defect.
+    pub fn commit(&mut self, now: Millis) -> Result<PartitionCommit, StoreError> {
         let mut commit = PartitionCommit {
             partition: self.partition.clone(),
+            kind: self.kind(),
             expected_seq: self.seq,
-            next_offset: self.next_offset.max(self.cursor),
-            dedupe_offset: self.next_offset.max(self.cursor),
+            next_offset: self.covered(),
+            dedupe_offset: self.covered(),
             counts: self.counts,
             streams: Vec::new(),
             partials: Vec::new(),
             pending: std::mem::take(&mut self.pending),
+            lake: Vec::new(),
             learning: Vec::new(),
             rejections: std::mem::take(&mut self.rejections),
             gaps: std::mem::take(&mut self.gaps),
@@ -469,6 +421,11 @@ impl PartitionState {
                 continue;
             }
             commit.streams.push(stream.row.clone());
+            let kind = match commit.kind {
+                RecordKind::Predictions => lake::Kind::Rows,
+                RecordKind::Labels => lake::Kind::Labels,
+            };
+            commit.lake.extend(stream.kept.take(kind, name, now)?);
             let model = self.catalogue.get(name);
             let Some(layout) = model.as_ref().and_then(|model| model.layout.as_ref()) else {
                 continue;
@@ -497,7 +454,7 @@ impl PartitionState {
             .collect();
         commit.learning = learning.into_iter().map(str::to_owned).collect();
         commit.learning.sort();
-        commit
+        Ok(commit)
     }
 
     /// What the metrics are to hear of the commit just made.
@@ -531,20 +488,4 @@ impl PartitionState {
                 .retain(|id, _| id.pane.end.saturating_add(horizon) > watermark);
         }
     }
-}
-
-/// The version a row is counted under: its own, or [`OTHER_VERSIONS`] where too many are known already.
-pub fn kept_apart(version: &str, known: &BTreeMap<String, u64>, limit: usize) -> Arc<str> {
-    let own = known.contains_key(version) || known.len() < limit;
-    Arc::from(if own { version } else { OTHER_VERSIONS })
-}
-
-/// The latencies that a batch carries, in milliseconds.
-fn latency_column<'a>(layout: &CompiledLayout, batch: &'a Batch) -> Option<&'a Float64Array> {
-    let place = layout
-        .layout
-        .columns
-        .iter()
-        .position(|column| column.field == Field::Latency)?;
-    batch.columns.get(place)?.numbers()
 }

@@ -6,6 +6,7 @@
 
 mod commit;
 mod owned;
+mod tails;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::event::{Limits, Millis, Partition};
+use crate::event::{Limits, Millis, Partition, RecordKind};
 use crate::ingest::catalogue::Catalogue;
 use crate::ingest::dead_letter::DeadLetters;
 use crate::ingest::partition::PartitionState;
@@ -29,6 +30,7 @@ use crate::metrics::{Alarm, Metrics};
 use crate::profile::Layout;
 use crate::store::{Store, cursors, layouts};
 use owned::{Owned, receive};
+use tails::Tails;
 
 /// How long a poll waits for a message; bounds how late a request to commit is seen.
 const POLL: Duration = Duration::from_millis(20);
@@ -60,7 +62,10 @@ pub enum Assignment {
 #[derive(Clone)]
 pub struct SourceConfig {
     pub client: ClientConfig,
+    /// Topics with predictions.
     pub topics: Vec<String>,
+    /// Topics with labels; none of them among the others.
+    pub labels: Vec<String>,
     pub assignment: Assignment,
     pub threads: usize,
     pub commit_every: Duration,
@@ -68,6 +73,20 @@ pub struct SourceConfig {
     pub idle_timeout: Duration,
     pub limits: Limits,
     pub dedupe: DedupeSpec,
+}
+
+impl SourceConfig {
+    fn all_topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().chain(&self.labels).map(String::as_str)
+    }
+
+    fn kind(&self, topic: &str) -> RecordKind {
+        if self.labels.iter().any(|labels| labels == topic) {
+            RecordKind::Labels
+        } else {
+            RecordKind::Predictions
+        }
+    }
 }
 
 /// What the threads share with the rest of the service.
@@ -87,9 +106,8 @@ pub struct Shared {
 /// Where a thread stands.
 #[derive(Debug, Default, Clone)]
 pub struct Status {
-    /// The partitions it owns, each with its cursor in the store and when its end was last reached, if nothing has
-    /// come since.
-    pub cursors: BTreeMap<Partition, (i64, Option<Instant>)>,
+    /// The partitions it owns, each with its cursor in the store.
+    pub cursors: BTreeMap<Partition, i64>,
     /// Records of these partitions that were read and whose fates are known, since the beginning of their logs.
     pub records: u64,
     /// Whether partitions were handed out to it, be it none.
@@ -179,6 +197,7 @@ struct Reader {
     owned: BTreeMap<Partition, Owned>,
     last_commit: Instant,
     last_idle_check: Instant,
+    tails: Tails,
     last_record: Instant,
     last_refresh: Option<Instant>,
     assigned: bool,
@@ -200,7 +219,7 @@ impl Reader {
             );
         let consumer: BaseConsumer<Context> = client.create_with_context(Context::default())?;
         if config.assignment == Assignment::Group {
-            let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
+            let topics: Vec<&str> = config.all_topics().collect();
             consumer.subscribe(&topics)?;
         }
         let now = Instant::now();
@@ -212,6 +231,7 @@ impl Reader {
             owned: BTreeMap::new(),
             last_commit: now,
             last_idle_check: now,
+            tails: Tails::default(),
             last_record: now,
             last_refresh: None,
             assigned: false,
@@ -242,6 +262,7 @@ impl Reader {
                 }
             }
             self.pause_or_resume()?;
+            self.look_for_hidden_tails();
             self.look_for_idle()?;
             let requests: Vec<Request> = inbox.try_iter().collect();
             let rows: u64 = self
@@ -269,7 +290,7 @@ impl Reader {
         let cursors = self
             .owned
             .iter()
-            .map(|(partition, owned)| (partition.clone(), (owned.state.cursor(), owned.at_end)));
+            .map(|(partition, owned)| (partition.clone(), owned.state.cursor()));
         Status {
             cursors: cursors.collect(),
             records: self
@@ -289,7 +310,7 @@ impl Reader {
             POLL
         };
         let (mut lost, mut received) = (false, false);
-        let one_topic = self.config.topics.len() == 1;
+        let one_topic = self.config.all_topics().count() == 1;
         // Messages come in runs of one partition.
         let mut current: Option<(&Partition, &mut Owned)> = None;
         for _ in 0..BATCH_MESSAGES {
@@ -319,8 +340,13 @@ impl Reader {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    // Which topic's partition was meant is not told.
+                    let told = self
+                        .owned
+                        .iter_mut()
+                        .filter(|(owned, _)| owned.partition == partition);
+                    told.for_each(|(_, owned)| owned.told_end = true);
                     current = None;
-                    self.reached_end(partition);
                 }
                 Some(Err(KafkaError::MessageConsumption(
                     RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset,
@@ -350,33 +376,6 @@ impl Reader {
         Ok(())
     }
 
-    /// librdkafka names only the number of the partition whose end was reached; with several topics the ends known
-    /// to the broker tell which one was meant.
-    fn reached_end(&mut self, number: i32) {
-        let several = self
-            .owned
-            .keys()
-            .filter(|partition| partition.partition == number)
-            .count()
-            > 1;
-        for (partition, owned) in self
-            .owned
-            .iter_mut()
-            .filter(|(partition, _)| partition.partition == number)
-        {
-            if several {
-                match self
-                    .consumer
-                    .fetch_watermarks(&partition.topic, number, BROKER_TIMEOUT)
-                {
-                    Ok((_, end)) if owned.state.next_offset() >= end => {}
-                    _ => continue,
-                }
-            }
-            owned.at_end = Some(Instant::now());
-        }
-    }
-
     /// Takes partitions up at the store's cursors, in addition to those already owned.
     fn take_up(&mut self, partitions: Vec<Partition>) -> anyhow::Result<()> {
         for partition in partitions {
@@ -397,7 +396,15 @@ impl Reader {
             .shared
             .store
             .read(move |conn| cursors::load_partition(conn, &wanted))?;
+        let kind = self.config.kind(&partition.topic);
         if let Some(loaded) = &loaded {
+            anyhow::ensure!(
+                loaded.kind == kind,
+                "the topic {:?} was read as {} before and is now configured as {kind}: use another topic or another \
+                 data_dir",
+                partition.topic,
+                loaded.kind
+            );
             for row in &loaded.streams {
                 self.learn_layout(&row.model)?;
             }
@@ -415,6 +422,7 @@ impl Reader {
         }
         let mut state = PartitionState::load(
             partition.clone(),
+            kind,
             low,
             loaded,
             &self.config.limits,
@@ -430,7 +438,8 @@ impl Reader {
         }
         Ok(Some(Owned {
             state,
-            at_end: None,
+            told_end: false,
+            looked_at: 0,
             end: (high, Instant::now()),
             caught_up: None,
             unanswered: false,
@@ -484,8 +493,7 @@ impl Reader {
     fn assign(&mut self) -> anyhow::Result<()> {
         let mut list = TopicPartitionList::new();
         self.resume_all()?;
-        for (partition, owned) in &mut self.owned {
-            owned.at_end = None;
+        for (partition, owned) in &self.owned {
             list.add_partition_offset(
                 &partition.topic,
                 partition.partition,
@@ -540,7 +548,7 @@ impl Reader {
         }
         self.last_refresh = Some(Instant::now());
         let mut added = Vec::new();
-        for topic in &self.config.topics {
+        for topic in self.config.all_topics() {
             let metadata = match self.consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT) {
                 Ok(metadata) => metadata,
                 Err(error) => {

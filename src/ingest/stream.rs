@@ -1,4 +1,5 @@
-//! One model in one partition: its watermark, its sightings, and the partials its rows are counted in.
+//! One model in one partition: its watermark, its sightings, the partials its rows are counted in, and what is kept of
+//! them for the lake. A stream of labels has no partials.
 //!
 //! **Invariant:** a record's fate and pane epoch depend on the records of this stream before it and on nothing else;
 //! a partial in memory holds everything that the stored one holds.
@@ -8,8 +9,9 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::event::{Key, Millis, Partition, Span};
+use crate::event::{Key, Millis, Partition, RecordKind, Span};
 use crate::ingest::catalogue::Model;
+use crate::ingest::kept::Kept;
 use crate::ingest::sightings::{DedupeSpec, Sightings};
 use crate::profile::{CompiledLayout, Profile};
 use crate::store::{Store, StoreError, StreamRow, partials};
@@ -42,6 +44,8 @@ pub(super) struct Stream {
     pub(super) pending_rows: u64,
     /// A gap lies before the next accepted record, which will say until when.
     pub(super) gap_open: bool,
+    /// For the lake.
+    pub(super) kept: Kept,
     pub(super) dirty: bool,
 }
 
@@ -54,7 +58,7 @@ pub(super) enum Fate {
 }
 
 impl Stream {
-    pub(super) fn new(model: &str) -> Self {
+    pub(super) fn new(model: &str, kind: RecordKind) -> Self {
         Self {
             row: StreamRow {
                 model: model.to_owned(),
@@ -65,12 +69,14 @@ impl Stream {
                 late: 0,
                 duplicate: 0,
                 versions: BTreeMap::new(),
+                kind,
             },
             sightings: Sightings::default(),
             partials: HashMap::new(),
             stored: HashMap::new(),
             pending_rows: 0,
             gap_open: false,
+            kept: Kept::default(),
             dirty: false,
         }
     }
@@ -84,8 +90,7 @@ impl Stream {
         id: Option<u128>,
     ) -> Fate {
         let window = &model.declaration.window;
-        let max_ts = self.row.max_ts.unwrap_or(Millis::MIN);
-        let fate = if id.is_some_and(|hash| self.sightings.contains(dedupe, hash, offset, max_ts)) {
+        let fate = if id.is_some_and(|hash| self.was_seen(dedupe, hash, offset)) {
             Fate::Duplicate
         } else {
             let pane = window.pane(ts);
@@ -95,24 +100,47 @@ impl Stream {
             }
         };
         if let Fate::Used { .. } = fate {
-            let greatest = max_ts.max(ts);
-            self.row.max_ts = Some(greatest);
-            self.row.watermark = self
-                .row
-                .watermark
-                .max(greatest.saturating_sub(window.lateness));
-            self.row.idle = false;
+            self.advance(ts, window.lateness);
         }
         if let Some(hash) = id {
-            self.sightings.note(
-                dedupe,
-                hash,
-                offset,
-                ts,
-                self.row.max_ts.unwrap_or(Millis::MIN),
-            );
+            self.note(dedupe, hash, offset, ts);
         }
         fate
+    }
+
+    /// A label is used unless it is a duplicate; none is late. Returns whether it is used.
+    pub(super) fn judge_label(
+        &mut self,
+        lateness: Millis,
+        dedupe: &DedupeSpec,
+        offset: i64,
+        ts: Millis,
+        identity: u128,
+    ) -> bool {
+        let used = !self.was_seen(dedupe, identity, offset);
+        if used {
+            self.advance(ts, lateness);
+        }
+        self.note(dedupe, identity, offset, ts);
+        used
+    }
+
+    fn was_seen(&self, dedupe: &DedupeSpec, identity: u128, offset: i64) -> bool {
+        let max_ts = self.row.max_ts.unwrap_or(Millis::MIN);
+        self.sightings.contains(dedupe, identity, offset, max_ts)
+    }
+
+    fn advance(&mut self, ts: Millis, lateness: Millis) {
+        let greatest = self.row.max_ts.unwrap_or(Millis::MIN).max(ts);
+        self.row.max_ts = Some(greatest);
+        self.row.watermark = self.row.watermark.max(greatest.saturating_sub(lateness));
+        self.row.idle = false;
+    }
+
+    /// Remembers a sighting, new or read again after a restart.
+    pub(super) fn note(&mut self, dedupe: &DedupeSpec, identity: u128, offset: i64, ts: Millis) {
+        let max_ts = self.row.max_ts.unwrap_or(Millis::MIN);
+        self.sightings.note(dedupe, identity, offset, ts, max_ts);
     }
 
     pub(super) fn partial(

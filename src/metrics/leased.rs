@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::columns::Columns;
+use super::labels::RunOutcome;
 use super::scores::{self, Shown};
-use super::table::{end, end_counter};
+use super::table::{Families, end, end_counter};
 use super::{Metrics, seconds};
+use super::{performance, retraining};
 use crate::event::{Key, Millis, Span};
 use crate::stats::score::{Score, Verdict};
 
@@ -36,6 +38,8 @@ pub(super) struct Model {
     pub(super) shown: BTreeMap<Key, Shown>,
     pub(super) window_end: Option<Millis>,
     pub(super) info: Option<[String; 2]>,
+    pub(super) performance: performance::Shown,
+    pub(super) retraining: retraining::Shown,
 }
 
 impl Metrics {
@@ -61,6 +65,16 @@ impl Metrics {
                 .windows
                 .with_label_values(&[model, verdict.as_str()])
                 .inc_by(count);
+            self.inner
+                .families
+                .performance_windows
+                .with_label_values(&[model, verdict.as_str()]);
+        }
+        for outcome in RunOutcome::ALL {
+            self.inner
+                .families
+                .retrain_runs
+                .with_label_values(&[model, outcome.as_str()]);
         }
         self.inner
             .families
@@ -82,11 +96,17 @@ impl Metrics {
             shown.end(families, &key);
         }
         for verdict in Verdict::ALL {
-            end_counter(&families.windows, &[model, verdict.as_str()]);
+            for counter in [&families.windows, &families.performance_windows] {
+                end_counter(counter, &[model, verdict.as_str()]);
+            }
         }
+        state.performance.end(families);
+        state.retraining.end(families, model);
         for gauge in [
             &families.features_drifted,
             &families.window_end,
+            &families.window_length,
+            &families.performance_window_end,
             &families.event_watermark,
         ] {
             end(gauge, &[model]);
@@ -116,7 +136,8 @@ impl Metrics {
         }
     }
 
-    /// A window was judged and stored. Counts it (revision 0) and, when none newer is shown, shows its scores.
+    /// A window was judged and stored. Counts it (revision 0) and, when none newer is shown, shows its scores. A key that
+    /// misses a whole later window, as a version that was replaced, loses its series then.
     /// Without the model's lease it does nothing.
     pub fn judged(&self, judged: &Judged<'_>) {
         let mut models = self.models();
@@ -138,7 +159,15 @@ impl Metrics {
         {
             return;
         }
+        let newest = state.window_end;
         self.closed(state, model, judged.window.end);
+        if let Some(newest) = newest.filter(|newest| *newest < judged.window.end) {
+            end_before(families, &mut state.shown, newest);
+        }
+        families
+            .window_length
+            .with_label_values(&[model])
+            .set(seconds(judged.window.length()));
         let shown = Shown::new(judged, &mut state.columns);
         self.dropped(shown.folded);
         let before = state.shown.remove(judged.key);
@@ -216,4 +245,15 @@ impl Metrics {
             end(gauge, &[model, &before[0], &before[1]]);
         }
     }
+}
+
+/// Ends the keys whose newest window ends before `moment`.
+fn end_before(families: &Families, shown: &mut BTreeMap<Key, Shown>, moment: Millis) {
+    shown.retain(|key, shown| {
+        let stays = shown.window.end >= moment;
+        if !stays {
+            shown.end(families, key);
+        }
+        stays
+    });
 }

@@ -2,10 +2,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::event::{DAY, Key, Span};
+use crate::event::{DAY, HOUR, Key, Span};
 use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
 
-fn key(version: &str) -> Key {
+pub(super) fn key(version: &str) -> Key {
     Key {
         model: "power".to_owned(),
         version: version.to_owned(),
@@ -13,7 +13,7 @@ fn key(version: &str) -> Key {
     }
 }
 
-fn score(column: &str, statistic: &str, value: f64, threshold: f64) -> Score {
+pub(super) fn score(column: &str, statistic: &str, value: f64, threshold: f64) -> Score {
     Score {
         column: column.to_owned(),
         statistic: statistic.to_owned(),
@@ -58,7 +58,7 @@ fn judge(metrics: &Metrics, key: &Key, day: Millis, scores: &[Score]) {
     });
 }
 
-fn held(columns_shown: usize) -> Metrics {
+pub(super) fn held(columns_shown: usize) -> Metrics {
     let metrics = Metrics::with_columns_shown("0.1.0", "abc", columns_shown);
     metrics.declare("power", &[]);
     metrics.hold("power", &[]);
@@ -66,7 +66,7 @@ fn held(columns_shown: usize) -> Metrics {
 }
 
 /// The lines of the exposition that begin with `prefix`, without comments.
-fn lines(metrics: &Metrics, prefix: &str) -> Vec<String> {
+pub(super) fn lines(metrics: &Metrics, prefix: &str) -> Vec<String> {
     metrics
         .render()
         .lines()
@@ -76,7 +76,7 @@ fn lines(metrics: &Metrics, prefix: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn check(metrics: &Metrics, prefix: &str, expect: &[&str]) {
+pub(super) fn check(metrics: &Metrics, prefix: &str, expect: &[&str]) {
     assert_eq!(lines(metrics, prefix), expect);
 }
 
@@ -126,6 +126,36 @@ fn filled() -> Metrics {
     metrics.computed(Stage::Compare, "cpu", Duration::from_millis(3));
     metrics.alarm(Alarm::DiskFull, true);
     metrics.store_size(4096);
+    metrics.labels("power", 5, 1);
+    metrics.label_delays("power", [HOUR]);
+    metrics.lake_flush(Flush::Written);
+    metrics.champion("power", "7", DAY);
+    metrics.gate("power", 0.02, 0.01);
+    metrics.runs(
+        "power",
+        &[Runs {
+            outcome: RunOutcome::Promoted,
+            total: 1,
+            newest: DAY,
+        }],
+    );
+    metrics.alerts(
+        "power",
+        &[FiringRule {
+            rule: "inputs".to_owned(),
+            keys: 1,
+            since: DAY,
+        }],
+    );
+    let loss = performance_tests::loss(0.5, Some(0.45));
+    metrics.performed(&Performed {
+        key: &key("7"),
+        window: Span::new(0, DAY),
+        verdict: Verdict::Drift,
+        rows: 100,
+        labelled: 90,
+        scores: &[loss],
+    });
     let scores = [
         score("a", "psi", 0.3, 0.1),
         score("b", "psi", 0.0, 0.1),
@@ -340,11 +370,12 @@ fn a_released_model_keeps_only_what_this_process_counted_itself() {
         .filter(|line| line.contains("model=\"power\""))
         .filter_map(|line| line.split('{').next().map(str::to_owned))
         .filter(|name| {
-            !name.starts_with("driftline_records_")
-                && !name.starts_with("driftline_prediction_latency")
+            let entry = TABLE.iter().find(|entry| name.starts_with(entry.name));
+            entry.is_none_or(|entry| entry.past == Past::Results)
         })
         .collect();
-    assert_eq!(left, ["driftline_unknown_fields_total"]);
+    assert!(left.is_empty(), "{left:?}");
+    check(&metrics, "driftline_event_watermark", &[]);
 }
 
 #[test]
@@ -430,11 +461,12 @@ fn a_late_revision_of_an_older_window_is_not_shown() {
 #[test]
 fn a_key_longest_without_a_window_ends_first() {
     let metrics = held(2);
-    for version in 0..=KEYS_SHOWN as Millis {
+    for version in 0..=KEYS_SHOWN {
+        let day = Millis::from(version == KEYS_SHOWN);
         judge(
             &metrics,
             &key(&version.to_string()),
-            version,
+            day,
             &[score("a", "psi", 1.0, 2.0)],
         );
     }
@@ -443,6 +475,24 @@ fn a_key_longest_without_a_window_ends_first() {
     assert!(
         !rows.iter().any(|line| line.contains("version=\"0\"")),
         "{rows:?}"
+    );
+}
+
+#[test]
+fn a_version_that_was_replaced_ends_with_the_next_window_without_it() {
+    let metrics = held(2);
+    let drifting = [score("a", "psi", 3.0, 2.0)];
+    judge(&metrics, &key("7"), 0, &drifting);
+    judge(&metrics, &key("8"), 1, &[score("a", "psi", 1.0, 2.0)]);
+    // Its own result of that window may still come.
+    assert_eq!(lines(&metrics, "driftline_window_rows").len(), 2);
+    judge(&metrics, &key("8"), 2, &[score("a", "psi", 1.0, 2.0)]);
+    assert_eq!(lines(&metrics, "driftline_window_rows").len(), 1);
+    assert_eq!(lines(&metrics, "driftline_feature_drift_score").len(), 1);
+    check(
+        &metrics,
+        "driftline_features_drifted",
+        &["driftline_features_drifted{model=\"power\"} 0"],
     );
 }
 

@@ -22,7 +22,11 @@ const ENDS_AFTER: Millis = 5 * RESEND;
 pub fn body(event: &AlertEvent, now_wall: Millis) -> Value {
     let data = &event.data;
     let mut labels = json!({
-        "alertname": if data.watch == "drift" { "DriftlineDrift" } else { "DriftlineQuality" },
+        "alertname": match data.watch.as_str() {
+            "drift" => "DriftlineDrift",
+            "performance" => "DriftlinePerformance",
+            _ => "DriftlineQuality",
+        },
         "model": data.model,
         "rule": data.rule,
         "watch": data.watch,

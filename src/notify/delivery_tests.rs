@@ -1,6 +1,6 @@
 //! Delivery against a real server on the loopback interface; the clock is an argument, so nothing sleeps.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -228,6 +228,58 @@ async fn a_failure_is_tried_again_under_the_same_id_and_later_events_wait() {
         [ended("delay").id]
     );
     assert_eq!(scene.statuses(), [Status::Delivered; 3]);
+}
+
+/// Down for half an hour of simulated time, then answering every other request only.
+#[tokio::test]
+async fn a_receiver_that_was_down_and_flaps_gets_all_in_order_under_constant_keys() {
+    let scene = Scene::webhook().await;
+    let models = ["a", "b", "c"];
+    for model in models {
+        scene.tell(&fired(model));
+        scene.tell(&ended(model));
+    }
+    let mut bodies: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut delivered: Vec<(String, String)> = Vec::new();
+    let mut attempts = 0;
+    for minute in 0..24 * 60 {
+        let script = || scene.server.script.lock().expect("no panic");
+        script().clear();
+        for turn in 0..20 {
+            let down = minute < 30 || (turn + minute) % 2 == 0;
+            scene.server.then(if down {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::NO_CONTENT
+            });
+        }
+        for attempt in scene.pass(NOW + minute * MINUTE).await {
+            attempts += 1;
+            if attempt.code == "204" {
+                assert!(minute >= 30, "it was down");
+                delivered.push((attempt.model, attempt.id));
+            }
+        }
+        for (_, headers, body) in scene.server.seen() {
+            let id = header(&headers, "webhook-id").to_string();
+            bodies.entry(id).or_default().insert(body);
+        }
+    }
+    assert_eq!(scene.statuses(), [Status::Delivered; 6]);
+    assert!(attempts > delivered.len(), "some had to be tried again");
+    for model in models {
+        let of_model: Vec<&str> = delivered
+            .iter()
+            .filter(|(of, _)| of == model)
+            .map(|(_, id)| id.as_str())
+            .collect();
+        assert_eq!(of_model, [fired(model).id, ended(model).id], "{model}");
+    }
+    assert_eq!(bodies.len(), 6, "no id but those of the events");
+    assert!(
+        bodies.values().all(|bodies| bodies.len() == 1),
+        "a body per id"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! Outgoing events: CloudEvents 1.0 in structured JSON, made once, when the alert changes.
+//! Outgoing events: CloudEvents 1.0 in structured JSON, made once, with the change that they tell. Here are the
+//! envelope, which all share, and what is told of alerts; [`retraining`](super::retraining) has the rest.
 //!
-//! **Invariant:** an event is a function of the transition it tells, so a repeated evaluation makes the same bytes.
+//! **Invariant:** an event is a function of the change it tells, so a repeated evaluation makes the same bytes.
 //! A body stays below [`BODY_BYTES_MAX`]: of the columns, only as many are listed as fit, beside their number.
 
 use serde::{Deserialize, Serialize};
@@ -30,9 +31,31 @@ pub enum EventKind {
     QualityViolated,
     #[serde(rename = "io.driftline.quality.resolved.v1")]
     QualityResolved,
+    #[serde(rename = "io.driftline.performance.degraded.v1")]
+    PerformanceDegraded,
+    #[serde(rename = "io.driftline.performance.resolved.v1")]
+    PerformanceResolved,
+    #[serde(rename = "io.driftline.retrain.requested.v1")]
+    RetrainRequested,
+    #[serde(rename = "io.driftline.retrain.completed.v1")]
+    RetrainCompleted,
+    #[serde(rename = "io.driftline.model.promoted.v1")]
+    ModelPromoted,
 }
 
 impl EventKind {
+    pub const ALL: [EventKind; 9] = [
+        EventKind::DriftDetected,
+        EventKind::DriftResolved,
+        EventKind::QualityViolated,
+        EventKind::QualityResolved,
+        EventKind::PerformanceDegraded,
+        EventKind::PerformanceResolved,
+        EventKind::RetrainRequested,
+        EventKind::RetrainCompleted,
+        EventKind::ModelPromoted,
+    ];
+
     /// The CloudEvents `type`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,20 +63,32 @@ impl EventKind {
             EventKind::DriftResolved => "io.driftline.drift.resolved.v1",
             EventKind::QualityViolated => "io.driftline.quality.violated.v1",
             EventKind::QualityResolved => "io.driftline.quality.resolved.v1",
+            EventKind::PerformanceDegraded => "io.driftline.performance.degraded.v1",
+            EventKind::PerformanceResolved => "io.driftline.performance.resolved.v1",
+            EventKind::RetrainRequested => "io.driftline.retrain.requested.v1",
+            EventKind::RetrainCompleted => "io.driftline.retrain.completed.v1",
+            EventKind::ModelPromoted => "io.driftline.model.promoted.v1",
         }
     }
 
-    /// Whether the alert fires from this event on; else it has ended.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether an alert fires from this event on; else it has ended, or the event is about none.
     pub fn is_firing(self) -> bool {
-        matches!(self, EventKind::DriftDetected | EventKind::QualityViolated)
+        matches!(
+            self,
+            EventKind::DriftDetected | EventKind::QualityViolated | EventKind::PerformanceDegraded
+        )
     }
 }
 
-/// A CloudEvent that tells a change of an alert.
+/// The envelope of every event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AlertEvent {
+pub struct CloudEvent<D> {
     pub specversion: String,
-    /// The idempotency key of the transition.
+    /// The idempotency key of the change that is told.
     pub id: String,
     pub source: String,
     #[serde(rename = "type")]
@@ -63,8 +98,20 @@ pub struct AlertEvent {
     /// When it happened in event time, RFC 3339.
     pub time: String,
     pub datacontenttype: String,
-    pub data: AlertData,
+    pub data: D,
 }
+
+/// What an envelope holds.
+pub trait Data: Serialize {
+    /// Deliveries of one model keep their order.
+    fn model(&self) -> &str;
+
+    /// Names what a later event with the same thread supersedes, told the id of this one.
+    fn thread(&self, id: &str) -> Vec<String>;
+}
+
+/// Tells a change of an alert.
+pub type AlertEvent = CloudEvent<AlertData>;
 
 /// What changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,33 +184,50 @@ pub struct Told<'a> {
     pub columns: &'a [ColumnChange],
 }
 
+impl<D: Data> CloudEvent<D> {
+    pub(super) fn of(kind: EventKind, id: &str, subject: &Key, at: Millis, data: D) -> Self {
+        Self {
+            specversion: "1.0".to_string(),
+            id: id.to_string(),
+            source: "/driftline".to_string(),
+            kind,
+            subject: subject.to_string(),
+            time: rfc3339(at),
+            datacontenttype: "application/json".to_string(),
+            data,
+        }
+    }
+
+    pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string(self)?)
+    }
+}
+
+impl From<Span> for Stretch {
+    fn from(span: Span) -> Self {
+        Self {
+            start: rfc3339(span.start),
+            end: rfc3339(span.end),
+        }
+    }
+}
+
 impl AlertEvent {
     pub fn new(told: &Told<'_>) -> Self {
-        let mut event = Self {
-            specversion: "1.0".to_string(),
-            id: told.id.to_string(),
-            source: "/driftline".to_string(),
-            kind: told.kind,
-            subject: told.key.to_string(),
-            time: rfc3339(told.at),
-            datacontenttype: "application/json".to_string(),
-            data: AlertData {
-                model: told.key.model.clone(),
-                version: told.key.version.clone(),
-                segment: told.key.segment.clone(),
-                rule: told.rule.to_string(),
-                watch: told.watch.to_string(),
-                severity: told.severity.to_string(),
-                window: Stretch {
-                    start: rfc3339(told.window.start),
-                    end: rfc3339(told.window.end),
-                },
-                episode_start: rfc3339(told.episode_start),
-                reason: cut(told.reason),
-                columns: told.columns.iter().take(COLUMNS_MAX).cloned().collect(),
-                columns_total: told.columns.len(),
-            },
+        let data = AlertData {
+            model: told.key.model.clone(),
+            version: told.key.version.clone(),
+            segment: told.key.segment.clone(),
+            rule: told.rule.to_string(),
+            watch: told.watch.to_string(),
+            severity: told.severity.to_string(),
+            window: told.window.into(),
+            episode_start: rfc3339(told.episode_start),
+            reason: cut(told.reason),
+            columns: told.columns.iter().take(COLUMNS_MAX).cloned().collect(),
+            columns_total: told.columns.len(),
         };
+        let mut event = Self::of(told.kind, told.id, told.key, told.at, data);
         while !event.data.columns.is_empty()
             && event
                 .to_json()
@@ -174,29 +238,31 @@ impl AlertEvent {
         event
     }
 
-    pub fn to_json(&self) -> Result<String> {
-        Ok(serde_json::to_string(self)?)
-    }
-
     pub fn from_json(body: &str) -> Result<Self> {
         Ok(serde_json::from_str(body)?)
     }
+}
 
-    /// Names the alert whose later events supersede this one.
-    fn alert(&self) -> Result<String> {
-        let data = &self.data;
-        Ok(serde_json::to_string(&[
-            &data.model,
-            &data.version,
-            &data.segment,
-            &data.rule,
-        ])?)
+impl Data for AlertData {
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The alert, whatever became of it.
+    fn thread(&self, _id: &str) -> Vec<String> {
+        [&self.model, &self.version, &self.segment, &self.rule]
+            .map(String::clone)
+            .into()
     }
 }
 
 /// Writes the event for each of `receivers` into the outbox, as part of the transaction that it tells of. Returns
 /// for how many it is new.
-pub fn enqueue(tx: &Transaction<'_>, receivers: &[String], event: &AlertEvent) -> Result<usize> {
+pub fn enqueue<D: Data>(
+    tx: &Transaction<'_>,
+    receivers: &[String],
+    event: &CloudEvent<D>,
+) -> Result<usize> {
     let created = chrono::DateTime::parse_from_rfc3339(&event.time)
         .map_err(|_| StoreError::Unreadable {
             what: "event time",
@@ -209,8 +275,8 @@ pub fn enqueue(tx: &Transaction<'_>, receivers: &[String], event: &AlertEvent) -
             idempotency_key: event.id.clone(),
             receiver: receiver.clone(),
             kind: event.kind.as_str().to_string(),
-            model: event.data.model.clone(),
-            alert: event.alert()?,
+            model: event.data.model().to_string(),
+            alert: serde_json::to_string(&event.data.thread(&event.id))?,
             created,
             body: event.to_json()?,
         };
@@ -219,7 +285,7 @@ pub fn enqueue(tx: &Transaction<'_>, receivers: &[String], event: &AlertEvent) -
     Ok(new)
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(TEXT_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_string(),
@@ -279,12 +345,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_type_is_written_as_it_is_named() {
-        for kind in [
-            EventKind::DriftDetected,
-            EventKind::DriftResolved,
-            EventKind::QualityViolated,
-            EventKind::QualityResolved,
-        ] {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::parse(kind.as_str()), Some(kind));
             assert_eq!(
                 serde_json::to_string(&kind).expect("writes"),
                 format!("{:?}", kind.as_str())

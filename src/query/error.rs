@@ -1,10 +1,13 @@
-//! What can be wrong with a file: each message names the file, the column, the value and the remedy.
+//! What can be wrong with a file or with a question to the lake: each message names the place, the value and the
+//! remedy.
 
 use std::path::PathBuf;
 
 use datafusion::error::DataFusionError;
 
-/// Why a file could not be read. `file` is its path, or the name of bytes that are compiled in.
+use crate::store::StoreError;
+
+/// Why a file could not be read, or the lake not be asked. `file` is its path, or the name of bytes that are compiled in.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     #[error("{}: cannot be opened: {source}; name a Parquet or CSV file that this user may read", path.display())]
@@ -66,6 +69,51 @@ pub enum QueryError {
         column: String,
         limit: usize,
     },
+    #[error(
+        "the lake cannot be read: {}; make its files readable and ask again",
+        one_line(cause)
+    )]
+    Lake { cause: Box<DataFusionError> },
+    #[error(
+        "the lake of model {model:?} lost files {attempts} times while it was read: {}; ask for a shorter time, or ask again when the machine is less busy",
+        one_line(cause)
+    )]
+    Moving {
+        model: String,
+        attempts: u32,
+        cause: Box<DataFusionError>,
+    },
+    #[error(
+        "the lake of model {model:?} no longer has what the manifest lists: {}; train anew on what is left, or keep rows longer (`lake.keep`)",
+        missing.join("; ")
+    )]
+    Gone { model: String, missing: Vec<String> },
+    #[error(
+        "model {model:?}: the manifest lists data with hash {listed}, the lake has data with hash {found} in its place; check that the manifest belongs to this lake"
+    )]
+    OtherData {
+        model: String,
+        listed: String,
+        found: String,
+    },
+    #[error(
+        "model {model:?}: the manifest was made with layout {listed}, the model has layout {found}; check that the manifest belongs to this data folder"
+    )]
+    OtherLayout {
+        model: String,
+        listed: String,
+        found: String,
+    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl QueryError {
+    pub(super) fn lake(cause: impl Into<DataFusionError>) -> Self {
+        QueryError::Lake {
+            cause: Box::new(cause.into()),
+        }
+    }
 }
 
 /// DataFusion chains its errors over several lines.

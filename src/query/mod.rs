@@ -1,5 +1,5 @@
-//! Questions to tables. For now: files of past records, read as a sample to learn a layout from and as the blocks
-//! of a reference.
+//! Questions to tables: files of past records, read as a sample to learn a layout from and as the blocks of a
+//! reference; and the lake (`lake`), asked for rows with their labels, training sets, and what became of labels.
 //!
 //! This is the only room that names DataFusion. **Invariant:** a file is read in its own order, batch by batch, and
 //! its values mean what they would mean in a JSON record (`cells`), so that a file and a stream of the same rows give
@@ -22,6 +22,7 @@ mod cells;
 mod columns;
 mod error;
 mod file;
+mod lake;
 mod table;
 mod times;
 
@@ -31,3 +32,7 @@ mod tests;
 pub use blocks::{reference_file, sample_file};
 pub use error::QueryError;
 pub use file::{File, Rows};
+pub use lake::{
+    Ask, DataManifest, DataSource, Ledger, Observations, SourceKind, TrainingAsk, TrainingSet,
+    Unusable, label_ledger, observations, training_set, training_set_again,
+};

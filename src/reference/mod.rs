@@ -6,8 +6,8 @@
 //!
 //! **Invariant:** everything here is a function of its arguments. The random numbers behind a threshold are seeded
 //! from the reference's hash and the column's name, so the same reference gives the same threshold everywhere.
-//! Deliberately absent: where references come from (a file, the first windows, the last windows) and where they are
-//! stored; the caller brings block profiles and keeps the bytes.
+//! [`windows`] alone reads the store: it makes blocks of stored windows. Deliberately absent: which windows or file a
+//! reference is made of, and where it is stored; the caller says which, and keeps the bytes.
 
 pub mod blocks;
 pub mod budget;
@@ -19,6 +19,7 @@ mod measure;
 pub mod null;
 pub mod overdispersion;
 mod redraw;
+pub mod windows;
 
 #[cfg(test)]
 mod promise;

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use crate::event::{DAY, HOUR, MINUTE, WEEK};
+use crate::performance::Metric;
 use crate::profile::Domain;
 use crate::stats::Statistic;
 use crate::window::WindowSpec;
 
 use super::{
-    AtMost, Budget, Condition, Declaration, KOfN, Limit, ReferenceSpec, Severity, Side, Task,
-    Watch, parse,
+    AtMost, Budget, Condition, Declaration, KOfN, Limit, Mode, ReferenceSpec, RetrainPolicy, Rows,
+    Severity, Side, Task, Watch, parse,
 };
 
 #[track_caller]
@@ -76,7 +77,7 @@ fn an_empty_list_of_rules_is_meant() {
 const EVERY_FIELD: &str = r#"
 model: power-*
 task: {type: binary, positive: 1}
-window: {every: 5m, span: 1h, lateness: 90s, revise_every: 30m, late_horizon: 6h, label_maturity: 2w, min_rows: 50}
+window: {every: 5m, span: 1h, lateness: 90s, revise_every: 30m, late_horizon: 6h, label_maturity: 2w, label_horizon: 10w, min_rows: 50}
 reference: {file: training.parquet}
 columns:
   include: [demand, "p_*"]
@@ -86,7 +87,17 @@ columns:
   domain:
     age: {range: [-0.5, 1e2]}
     day: {categories: [on, off, 01]}
-rows: none
+rows: {sample: 10%}
+retrain:
+  history: 26w
+  hold_out: 3w
+  embargo: 3d
+  min_gain: 0.005
+  confidence: 0.9
+  min_rows: 500
+  coverage_gap: 5%
+  candidates: [logistic, forest]
+  seed: 7
 features_from: predictions
 rules:
   - name: inputs
@@ -102,8 +113,13 @@ rules:
   - {name: nulls, watch: null_rate}
   - {name: volume, watch: volume, above: reference * 3}
   - {name: silent, watch: freshness, above: 2h}
+  - {name: loss, watch: performance, metric: log_loss, above: reference + 0.05, for: 2 of 3, severity: page, actions: [train, swap]}
+  - {name: order, watch: performance, metric: roc_auc, below: reference * 0.95}
+  - {name: hits, watch: performance, metric: accuracy, below: 0.7}
 actions:
   call: {webhook: "https://hooks.example.com/x", secret_file: whsec, mode: notify, cooldown: 7d, at_most: 2 per 30d}
+  train: {webhook: "http://localhost:8081/retrain", secret_file: whsec, allow_internal: true}
+  swap: {webhook: "http://localhost:8081/retrain", secret_file: whsec, mode: promote}
 "#;
 
 #[test]
@@ -125,7 +141,7 @@ fn every_field_finds_its_place() {
             revise_every: 30 * MINUTE,
             late_horizon: 6 * HOUR,
             label_maturity: 2 * WEEK,
-            label_horizon: 30 * DAY,
+            label_horizon: 10 * WEEK,
             min_rows: 50,
         }
     );
@@ -151,8 +167,8 @@ fn every_field_finds_its_place() {
         Domain::Categories(vec!["on".to_owned(), "off".to_owned(), "01".to_owned()])
     );
 
-    let [inputs, exact, nulls, volume, silent] = &declared.rules[..] else {
-        panic!("five rules")
+    let [inputs, exact, nulls, volume, silent, of_performance @ ..] = &declared.rules[..] else {
+        panic!("five rules and more")
     };
     assert_eq!(inputs.statistic, Some(Statistic::KolmogorovSmirnov));
     assert_eq!(inputs.required, KOfN { k: 3, n: 5 });
@@ -214,6 +230,74 @@ fn every_field_finds_its_place() {
     );
     assert_eq!(call.webhook, "https://hooks.example.com/x");
     assert!(!call.allow_internal);
+    let modes: Vec<(&str, Mode)> = declared
+        .actions
+        .iter()
+        .map(|(name, action)| (name.as_str(), action.mode))
+        .collect();
+    let expect = [
+        ("call", Mode::Notify),
+        ("swap", Mode::Promote),
+        ("train", Mode::Propose),
+    ];
+    assert_eq!(modes, expect, "propose is what is meant by nothing");
+
+    let limits: Vec<(Option<Metric>, Option<Condition>)> = of_performance
+        .iter()
+        .map(|rule| (rule.metric, rule.condition))
+        .collect();
+    let condition = |side, limit| Some(Condition { side, limit });
+    assert_eq!(
+        limits,
+        [
+            (
+                Some(Metric::LogLoss),
+                condition(Side::Above, Limit::ReferencePlus(0.05))
+            ),
+            (
+                Some(Metric::RocAuc),
+                condition(Side::Below, Limit::ReferenceTimes(0.95))
+            ),
+            (
+                Some(Metric::Accuracy),
+                condition(Side::Below, Limit::Fixed(0.7))
+            ),
+        ]
+    );
+    assert_eq!(of_performance[0].required, KOfN { k: 2, n: 3 });
+    assert_eq!(of_performance[0].actions, ["train", "swap"]);
+    assert_eq!(declared.rows, Rows::Sample(0.1));
+    assert_eq!(
+        declared.retrain,
+        RetrainPolicy {
+            history: Some(26 * WEEK),
+            hold_out: 3 * WEEK,
+            embargo: Some(3 * DAY),
+            min_gain: 0.005,
+            confidence: 0.9,
+            min_rows: 500,
+            coverage_gap: 0.05,
+            candidates: vec!["logistic".to_owned(), "forest".to_owned()],
+            seed: 7,
+        }
+    );
+}
+
+#[test]
+fn rows_and_policies_have_defaults() {
+    let declared = one("model: a\ntask: none\n");
+    assert_eq!(declared.rows, Rows::None);
+    assert_eq!(declared.retrain, RetrainPolicy::default());
+    assert_eq!(one("model: a\ntask: none\nrows: none\n").rows, Rows::None);
+    let all = one(
+        "model: a\ntask: regression\nrows: all\nretrain: {embargo: 0s, candidates: elastic_net}\n",
+    );
+    assert_eq!(all.rows, Rows::All);
+    assert_eq!(all.retrain.embargo, Some(0));
+    assert_eq!(all.retrain.candidates, ["elastic_net"]);
+    assert_eq!(all.retrain.hold_out, RetrainPolicy::default().hold_out);
+    let long = one("model: a\ntask: none\nwindow: {label_maturity: 60d}\n");
+    assert_eq!(long.window.label_horizon, 60 * DAY, "not before maturity");
 }
 
 #[test]
@@ -236,6 +320,7 @@ fn defaults_fit_the_window() {
 #[test]
 fn every_reference_is_read() {
     for (text, expect) in [
+        ("training", ReferenceSpec::Training),
         ("{first: 59d}", ReferenceSpec::First(59 * DAY)),
         ("{trailing: 8}", ReferenceSpec::Trailing(8)),
         ("{same_hour_of_week: 4}", ReferenceSpec::SameHourOfWeek(4)),
@@ -244,8 +329,14 @@ fn every_reference_is_read() {
             ReferenceSpec::File(PathBuf::from("/data/x.csv")),
         ),
     ] {
-        let declared = one(&format!("model: a\ntask: none\nreference: {text}\n"));
+        let declared = one(&format!(
+            "model: a\ntask: none\nrows: all\nreference: {text}\n"
+        ));
         assert_eq!(declared.reference, expect);
+        assert_eq!(
+            declared.reference.to_string(),
+            text.trim_matches(['{', '}'])
+        );
     }
 }
 
@@ -281,5 +372,35 @@ proptest! {
                 prop_assert!(!problem.to_string().contains('\n'), "{problem}");
             }
         }
+    }
+}
+
+/// The shipped examples show performance and retraining as a user would want them.
+#[test]
+fn shipped_examples_judge_performance_and_propose() {
+    for (file, text) in [
+        (
+            "binary-classifier.yaml",
+            include_str!("../../rules/binary-classifier.yaml"),
+        ),
+        (
+            "regression.yaml",
+            include_str!("../../rules/regression.yaml"),
+        ),
+    ] {
+        let declared = one(text);
+        assert_eq!(declared.rows, Rows::All, "{file}");
+        let asking: Vec<&str> = declared
+            .rules
+            .iter()
+            .filter(|rule| rule.watch == Watch::Performance)
+            .flat_map(|rule| &rule.actions)
+            .map(String::as_str)
+            .collect();
+        assert_eq!(asking, ["retrain"], "{file}");
+        let action = &declared.actions["retrain"];
+        assert_eq!(action.mode, Mode::Propose, "{file}");
+        assert!(action.cooldown > 0 && action.at_most.is_some(), "{file}");
+        assert!(!declared.retrain.candidates.is_empty(), "{file}");
     }
 }

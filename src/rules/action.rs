@@ -2,14 +2,50 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Millis;
 
-use super::fields::{At, Checker, is_name};
+use super::facts::Facts;
+use super::fields::{At, Checker, Table, is_name};
 
-/// A signed call to somebody's own service.
+/// What is asked of whoever is called. The event says it; whether it is done is the receiver's to decide.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nothing: the event is told.
+    Notify,
+    /// To train a challenger, judge it, and ask a person.
+    #[default]
+    Propose,
+    /// To train a challenger, and let it take over if it wins at the gate.
+    Promote,
+}
+
+impl Mode {
+    pub const ALL: [Mode; 3] = [Mode::Notify, Mode::Propose, Mode::Promote];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Notify => "notify",
+            Mode::Propose => "propose",
+            Mode::Promote => "promote",
+        }
+    }
+
+    /// Whether a model is trained.
+    pub fn retrains(self) -> bool {
+        self != Mode::Notify
+    }
+}
+
+/// A signed call: to somebody's own service, or to the receiver that trains.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
     pub name: String,
+    pub mode: Mode,
     pub webhook: String,
     /// Holds the `whsec_…` secret. Read by `notify`, never kept here.
     pub secret_file: PathBuf,
@@ -83,7 +119,12 @@ const FIELDS: [&str; 6] = [
     "at_most",
 ];
 
-pub(super) fn read<'a>(check: &mut Checker<'a>, name: &str, at: &At<'a>) -> Option<Action> {
+pub(super) fn read<'a>(
+    check: &mut Checker<'a>,
+    name: &str,
+    at: &At<'a>,
+    facts: Facts<'_>,
+) -> Option<Action> {
     if !is_name(name) {
         check.refuse(
             at,
@@ -117,18 +158,7 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, name: &str, at: &At<'a>) -> Opti
             None
         }
     };
-    match table.get("mode") {
-        None => check.missing(&table, "mode", "write `mode: notify`"),
-        Some(at) => match check.text(at) {
-            Some("propose" | "promote") => check.refuse(
-                at,
-                "this release does not retrain",
-                "write `mode: notify`, which calls your own trainer with the signed event",
-            ),
-            Some("notify") | None => {}
-            Some(_) => check.refuse(at, "not a known mode", "write `mode: notify`"),
-        },
-    }
+    let mode = mode(check, &table, facts);
     let allow_internal = table
         .get("allow_internal")
         .and_then(|at| check.flag(at))
@@ -154,12 +184,51 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, name: &str, at: &At<'a>) -> Opti
     });
     Some(Action {
         name: name.to_owned(),
+        mode: mode?,
         webhook: webhook?.to_owned(),
         secret_file: PathBuf::from(secret_file?),
         allow_internal,
         cooldown,
         at_most,
     })
+}
+
+/// What is asked for, [`Mode::Propose`] where nothing is said, and whether there is anything to train and to train on.
+fn mode<'a>(check: &mut Checker<'a>, table: &Table<'a>, facts: Facts<'_>) -> Option<Mode> {
+    let words = Mode::ALL.map(|mode| (mode.as_str(), mode));
+    let (at, mode) = match table.get("mode") {
+        Some(at) => (at, check.choice(at, &words)?),
+        None => (table.at(), Mode::default()),
+    };
+    if !mode.retrains() {
+        return Some(mode);
+    }
+    let asks = match table.get("mode") {
+        Some(_) => "it asks for a new model",
+        None => "without a mode it proposes a new model",
+    };
+    if let Some(task) = facts.task
+        && task.kind().is_none()
+    {
+        check.refuse(
+            at,
+            &format!(
+                "{asks}, and none is trained for a task of type {}",
+                task.as_str()
+            ),
+            "write `mode: notify`, which calls your own service with the signed event",
+        );
+        return None;
+    }
+    let wrong = format!("{asks}, and no rows are kept to train on");
+    facts
+        .rows_are_kept(
+            check,
+            at,
+            &wrong,
+            ", or `mode: notify` to call your own trainer",
+        )
+        .then_some(mode)
 }
 
 /// Catches the secret itself where its file belongs, without repeating it.
@@ -184,6 +253,7 @@ mod tests {
     fn check(cooldown: Millis, at_most: Option<AtMost>, earlier: &[Millis], expect: Permit) {
         let action = Action {
             name: "retrain".to_owned(),
+            mode: Mode::Notify,
             webhook: "http://localhost".to_owned(),
             secret_file: PathBuf::from("whsec"),
             allow_internal: true,

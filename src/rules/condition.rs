@@ -1,4 +1,4 @@
-//! The second key of a quality rule: `above: reference + 2pp`, `below: reference * 0.5`, `above: 2h`.
+//! The limit of a rule: `above: reference + 2pp`, `below: reference * 0.5`, `above: 2h`, `below: 0.7`.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub enum Side {
     Below,
 }
 
-/// Where the limit lies. Shares are in 0–1, times in milliseconds, counts in rows.
+/// Where the limit lies. Shares are in 0–1, times in milliseconds, counts in rows, metrics as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
@@ -86,7 +86,7 @@ fn amount(value: f64, unit: Unit, percent: &str) -> String {
     const SHOWN: f64 = 1e9;
     match unit {
         Unit::Share => format!("{}{percent}", (value * POINTS * SHOWN).round() / SHOWN),
-        Unit::Rows => format!("{value}"),
+        Unit::Rows | Unit::Number => format!("{value}"),
         // Lengths are whole milliseconds below 2^53.
         Unit::Time => duration::show(value as Millis),
     }
@@ -101,6 +101,8 @@ pub enum Unit {
     Rows,
     /// A length of time: `2h`.
     Time,
+    /// A metric's value: `0.35`. A limit may be negative, R² is when predictions are worse than their mean.
+    Number,
 }
 
 /// Reads a limit, or says in two parts what is wrong and what to write instead.
@@ -109,9 +111,13 @@ pub fn parse(text: &str, unit: Unit) -> Result<Limit, (String, String)> {
         Unit::Share => "reference + 2pp",
         Unit::Rows => "reference * 0.5",
         Unit::Time => "2h",
+        Unit::Number => "reference + 0.05",
     };
     let wrong = |wrong: &str| Err((wrong.to_owned(), format!("write for example `{example}`")));
     let text = text.trim();
+    if unit == Unit::Number && text.ends_with(['%', 'p']) {
+        return wrong("a metric is a plain number");
+    }
     let Some(rest) = text.strip_prefix("reference") else {
         return match number(text, unit) {
             Some(value) => in_range(value, unit),
@@ -152,8 +158,12 @@ pub fn parse(text: &str, unit: Unit) -> Result<Limit, (String, String)> {
 }
 
 fn in_range(value: f64, unit: Unit) -> Result<Limit, (String, String)> {
-    let top = if unit == Unit::Share { 1.0 } else { f64::MAX };
-    if (0.0..=top).contains(&value) {
+    let range = match unit {
+        Unit::Share => 0.0..=1.0,
+        Unit::Number => f64::MIN..=f64::MAX,
+        Unit::Rows | Unit::Time => 0.0..=f64::MAX,
+    };
+    if range.contains(&value) {
         return Ok(Limit::Fixed(value));
     }
     Err(match unit {
@@ -161,7 +171,7 @@ fn in_range(value: f64, unit: Unit) -> Result<Limit, (String, String)> {
             "a share lies between 0 and 1".to_owned(),
             "write for example `0.02` or `2%`".to_owned(),
         ),
-        Unit::Rows | Unit::Time => (
+        Unit::Rows | Unit::Time | Unit::Number => (
             "a limit is not negative".to_owned(),
             "write 0 or more".to_owned(),
         ),
@@ -176,7 +186,7 @@ fn number(text: &str, unit: Unit) -> Option<f64> {
             (Some(points), _) | (_, Some(points)) => (points.trim_end(), POINTS),
             _ => (text, 1.0),
         },
-        Unit::Rows => (text, 1.0),
+        Unit::Rows | Unit::Number => (text, 1.0),
     };
     text.parse::<f64>()
         .ok()
@@ -211,6 +221,9 @@ mod tests {
         check("0.1", Unit::Share, Limit::Fixed(0.1));
         check("1000", Unit::Rows, Limit::Fixed(1000.0));
         check("2h", Unit::Time, Limit::Fixed(7_200_000.0));
+        check("-0.5", Unit::Number, Limit::Fixed(-0.5));
+        check("reference + 0.05", Unit::Number, Limit::ReferencePlus(0.05));
+        check("reference * 1.1", Unit::Number, Limit::ReferenceTimes(1.1));
     }
 
     #[test]
@@ -255,6 +268,11 @@ mod tests {
             Unit::Share,
             "after `reference` and a sign comes a number without one; write for example `reference + 2pp`",
         );
+        refuse(
+            "reference + 5pp",
+            Unit::Number,
+            "a metric is a plain number; write for example `reference + 0.05`",
+        );
         refuse("-5", Unit::Rows, "a limit is not negative; write 0 or more");
     }
 
@@ -283,6 +301,8 @@ mod tests {
             ("reference * 0.5", Unit::Rows),
             ("1000", Unit::Rows),
             ("1h30m", Unit::Time),
+            ("reference - 0.05", Unit::Number),
+            ("-0.25", Unit::Number),
         ] {
             let condition = Condition {
                 side: Side::Above,

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a [`Declaration`] exists only when everything in its file was understood. What this release cannot
 //! do is refused with a sentence that names what to write instead; no field is ever read and then left unused in
-//! silence. Facts about the model (`task`, `label_maturity`) are taken, though only later releases act on them.
+//! silence.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,11 +14,14 @@ use crate::window::WindowSpec;
 
 use super::action::{self, Action};
 use super::columns;
+use super::facts::Facts;
 use super::fields::{At, Checker};
 use super::glob::Glob;
 use super::problem::{Problem, did_you_mean};
-use super::retrain::RetrainPolicy;
+use super::retrain::{self, RetrainPolicy};
+use super::rows;
 use super::rule::{self, Rule};
+use super::task::{self, Task};
 use super::windows;
 use super::yaml;
 
@@ -27,19 +30,12 @@ const MOST_TRAILING: u64 = 1_000;
 /// The first month is the reference when nothing is said.
 const DEFAULT_FIRST: Millis = 30 * DAY;
 
-/// What the model predicts. A fact that is kept with the results; performance is judged by later releases.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Task {
-    Binary { positive: String },
-    Multiclass,
-    Regression,
-    Ranking,
-    None,
-}
-
 /// What windows are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReferenceSpec {
+    /// Rows that the version which serves now was trained on, bound when it was promoted. Before the first promotion
+    /// there is none.
+    Training,
     /// Relative paths are taken from the declaration's folder.
     File(PathBuf),
     /// The whole windows that begin before the first window with enough rows to be judged + this length.
@@ -53,6 +49,7 @@ pub enum ReferenceSpec {
 impl fmt::Display for ReferenceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ReferenceSpec::Training => write!(f, "training"),
             ReferenceSpec::File(path) => write!(f, "file: {}", path.display()),
             ReferenceSpec::First(length) => write!(f, "first: {}", super::duration::show(*length)),
             ReferenceSpec::Trailing(windows) => write!(f, "trailing: {windows}"),
@@ -116,13 +113,14 @@ pub fn parse(source: &str, text: &str) -> Result<Vec<Declaration>, Vec<Problem>>
     Err(problems)
 }
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "model",
     "task",
     "window",
     "reference",
     "columns",
     "rows",
+    "retrain",
     "rules",
     "actions",
     "features_from",
@@ -143,7 +141,7 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
         }
     };
     let task = match table.get("task") {
-        Some(at) => task(check, at),
+        Some(at) => task::read(check, at),
         None => {
             check.missing(
                 &table,
@@ -156,8 +154,15 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
     let window = table
         .get("window")
         .map_or(Some(WindowSpec::default()), |at| windows::read(check, at));
+    let rows = table
+        .get("rows")
+        .map_or(Some(Rows::default()), |at| rows::read(check, at));
+    let facts = Facts {
+        task: task.as_ref(),
+        rows,
+    };
     let reference = match table.get("reference") {
-        Some(at) => reference(check, source, at, window.as_ref()),
+        Some(at) => reference(check, source, at, window.as_ref(), facts),
         None => Some(ReferenceSpec::First(
             DEFAULT_FIRST.max(window.as_ref().map_or(0, |spec| spec.span)),
         )),
@@ -165,19 +170,14 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
     let columns = table
         .get("columns")
         .map_or(Some(ColumnRules::default()), |at| columns::read(check, at));
-    for (key, only, wrong) in [
-        ("rows", "none", "this release keeps profiles, not rows"),
-        (
-            "features_from",
-            "predictions",
+    if let Some(at) = table.get("features_from")
+        && !at.is("predictions")
+    {
+        check.refuse(
+            at,
             "this release reads features from prediction records only",
-        ),
-    ] {
-        if let Some(at) = table.get(key)
-            && !at.is(only)
-        {
-            check.refuse(at, wrong, &format!("write `{only}` or leave it out"));
-        }
+            "write `predictions` or leave it out",
+        );
     }
     if let Some(at) = table.get("mapping") {
         check.refuse(
@@ -186,15 +186,20 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
             "leave it out and log in that format",
         );
     }
+    let retrain = table
+        .get("retrain")
+        .map_or(Some(RetrainPolicy::default()), |at| {
+            retrain::read(check, at, facts)
+        });
     let actions = table
         .get("actions")
-        .map(|at| actions(check, at))
+        .map(|at| actions(check, at, facts))
         .unwrap_or_default();
     let declares_domain = columns
         .as_ref()
         .is_some_and(|columns| !columns.domain.is_empty());
     let rules = match table.get("rules") {
-        Some(at) => rules(check, at, &actions),
+        Some(at) => rules(check, at, &actions, facts),
         None => rule::implied(declares_domain),
     };
     unused_actions(check, &actions, &rules);
@@ -202,12 +207,12 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
         source: source.to_owned(),
         line: at.node.line,
         model: Glob::new(model?),
-        task: task?,
         window: window?,
         reference: reference?,
         columns: columns?,
-        rows: Rows::default(),
-        retrain: RetrainPolicy::default(),
+        rows: rows?,
+        retrain: retrain?,
+        task: task?,
         rules,
         actions: actions
             .into_iter()
@@ -216,89 +221,26 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
     })
 }
 
-/// `task: none`, `task: regression` or `task: {type: binary, positive: up}`.
-fn task<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Task> {
-    let is_table = matches!(at.node.value, yaml::Value::Map(_));
-    let table = if is_table {
-        Some(check.table(at, &["type", "positive"])?)
-    } else {
-        None
-    };
-    let kind = match &table {
-        None => at,
-        Some(table) => match table.get("type") {
-            Some(kind) => kind,
-            None => {
-                check.missing(
-                    table,
-                    "type",
-                    "write one of: binary, multiclass, regression, ranking, none",
-                );
-                return None;
-            }
-        },
-    };
-    let positive = table.as_ref().and_then(|table| table.get("positive"));
-    let binary = check.choice(
-        kind,
-        &[
-            ("binary", 0),
-            ("multiclass", 1),
-            ("regression", 2),
-            ("ranking", 3),
-            ("none", 4),
-        ],
-    )?;
-    if let Some(positive) = positive
-        && binary != 0
-    {
-        check.refuse(
-            positive,
-            "only a binary task has a positive class",
-            "leave it out",
-        );
-    }
-    match binary {
-        0 => match positive {
-            Some(at) => Some(Task::Binary {
-                positive: check.text(at)?.to_owned(),
-            }),
-            None => {
-                let remedy =
-                    "write the class that counts as positive: `{type: binary, positive: up}`";
-                match &table {
-                    Some(table) => check.missing(table, "positive", remedy),
-                    None => check.refuse(at, "a binary task needs its positive class", remedy),
-                }
-                None
-            }
-        },
-        1 => Some(Task::Multiclass),
-        2 => Some(Task::Regression),
-        3 => Some(Task::Ranking),
-        _ => Some(Task::None),
-    }
-}
-
 fn reference<'a>(
     check: &mut Checker<'a>,
     source: &str,
     at: &At<'a>,
     window: Option<&WindowSpec>,
+    facts: Facts<'_>,
 ) -> Option<ReferenceSpec> {
-    const FORMS: &str =
-        "write one of: `file: PATH`, `first: 30d`, `trailing: 8`, `same_hour_of_week: 4`";
+    const FORMS: &str = "write one of: `training`, `file: PATH`, `first: 30d`, `trailing: 8`, `same_hour_of_week: 4`";
     if matches!(at.node.value, yaml::Value::Scalar(_)) {
-        if at.is("training") {
-            check.refuse(
-                at,
-                "this release does not train and knows no training data",
-                "export it and write `{file: PATH}`, or take the first windows: `{first: 30d}`",
-            );
-        } else {
+        if !at.is("training") {
             check.refuse(at, "not a reference", FORMS);
+            return None;
         }
-        return None;
+        let kept = facts.rows_are_kept(
+            check,
+            at,
+            "no rows are kept, so no model is trained here and this reference never comes",
+            ", or take the first windows: `{first: 30d}`",
+        );
+        return kept.then_some(ReferenceSpec::Training);
     }
     let table = check.table(at, &["file", "first", "trailing", "same_hour_of_week"])?;
     let mut given = table.entries();
@@ -342,17 +284,25 @@ fn small<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<u32> {
 /// An action and where it stands; `None` when it cannot be read, yet rules may name it.
 type Actions<'a> = BTreeMap<String, (At<'a>, Option<Action>)>;
 
-fn actions<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Actions<'a> {
+fn actions<'a>(check: &mut Checker<'a>, at: &At<'a>, facts: Facts<'_>) -> Actions<'a> {
     let Some(table) = check.open_table(at) else {
         return BTreeMap::new();
     };
     table
         .entries()
-        .map(|(name, at)| (name.to_owned(), (at.clone(), action::read(check, name, at))))
+        .map(|(name, at)| {
+            let action = action::read(check, name, at, facts);
+            (name.to_owned(), (at.clone(), action))
+        })
         .collect()
 }
 
-fn rules<'a>(check: &mut Checker<'a>, at: &At<'a>, actions: &Actions<'a>) -> Vec<Rule> {
+fn rules<'a>(
+    check: &mut Checker<'a>,
+    at: &At<'a>,
+    actions: &Actions<'a>,
+    facts: Facts<'_>,
+) -> Vec<Rule> {
     let Some(items) = at.items() else {
         check.refuse(
             at,
@@ -363,7 +313,7 @@ fn rules<'a>(check: &mut Checker<'a>, at: &At<'a>, actions: &Actions<'a>) -> Vec
     };
     let mut rules: Vec<Rule> = Vec::new();
     for item in items {
-        let Some(rule) = rule::read(check, &item) else {
+        let Some(rule) = rule::read(check, &item, facts) else {
             continue;
         };
         if rules.iter().any(|other| other.name == rule.name) {
@@ -382,6 +332,22 @@ fn rules<'a>(check: &mut Checker<'a>, at: &At<'a>, actions: &Actions<'a>) -> Vec
                 None => "describe it under `actions`".to_owned(),
             };
             check.refuse(&at, &format!("there is no action `{name}`"), &remedy);
+        }
+        let retrains = |name: &&String| {
+            let action = actions.get(*name).and_then(|(_, action)| action.as_ref());
+            action.is_some_and(|action| action.mode.retrains())
+        };
+        if !rule.watch.may_retrain()
+            && let Some(name) = rule.actions.iter().find(retrains)
+        {
+            let at = item.field("actions").unwrap_or(item.clone());
+            let wrong = format!(
+                "`{name}` asks for a new model, and {} is no reason for one: it would learn from such data",
+                rule.watch
+            );
+            let remedy =
+                "take an action with `mode: notify`; while this alert is open, nothing is trained";
+            check.refuse(&at, &wrong, remedy);
         }
         rules.push(rule);
     }

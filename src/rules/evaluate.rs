@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::{Millis, Span};
+use crate::performance::Metric;
 use crate::stats::score::Score;
 use crate::stats::{Applies, Statistic};
 
@@ -146,6 +147,12 @@ fn judgements(rule: &Rule, scores: &[Score]) -> BTreeMap<String, Judgement> {
 }
 
 fn concerns(rule: &Rule, score: &Score, scores: &[Score]) -> bool {
+    if rule.watch == Watch::Performance {
+        return score.column.is_empty()
+            && rule
+                .metric
+                .is_some_and(|metric| score.statistic == metric.as_str());
+    }
     if rule.watch != Watch::Drift {
         return score.statistic == rule.watch.as_str()
             && (!rule.watch.per_column() || rule.covers(&score.column));
@@ -177,8 +184,9 @@ fn reason(rule: &Rule, to: AlertStatus, columns: &[String]) -> String {
         .condition
         .zip(rule.watch.unit())
         .map(|(condition, unit)| condition.text(unit));
-    let what = condition.map_or(rule.watch.to_string(), |condition| {
-        format!("{} {condition}", rule.watch)
+    let watched = rule.metric.map_or(rule.watch.as_str(), Metric::as_str);
+    let what = condition.map_or(watched.to_owned(), |condition| {
+        format!("{watched} {condition}")
     });
     let KOfN { k, n } = rule.required;
     let often = match (to, rule.watch == Watch::Freshness, n) {

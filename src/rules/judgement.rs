@@ -1,7 +1,8 @@
 //! One score under one rule: bad, good, or not to be judged, each with a named reason.
 //!
 //! **Invariant:** two keys to "bad": the number lies beyond what the rule allows, *and* chance alone does not explain
-//! it. For drift both were decided with the score (threshold and floor); for rates and volume they are decided here.
+//! it. For drift both were decided with the score (threshold and floor); for rates and volume they are decided here,
+//! for metrics in `performance`.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use crate::stats;
 use crate::stats::score::{Score, Verdict};
 
 use super::condition::Side;
+use super::performance;
 use super::rule::Rule;
 use super::watch::Watch;
 
@@ -17,7 +19,7 @@ const SIGNIFICANT: f64 = 0.01;
 /// The same for row counts: the one-sided 1 % point of the normal distribution, in standard deviations of a Poisson
 /// count. It matters for small windows only.
 const SIGNIFICANT_DEVIATIONS: f64 = 2.326;
-/// Where a quality score keeps the reference's value: a share, or for volume the mean rows of its blocks.
+/// Where a score keeps the reference's value: a share, for volume the mean rows of its blocks, or a metric.
 pub const REFERENCE: &str = "reference";
 
 /// What came of a score. In this order a worse one hides a better one of the same column.
@@ -99,11 +101,12 @@ pub fn judge(rule: &Rule, score: &Score) -> Judgement {
         Watch::NullRate | Watch::Unseen | Watch::OutOfDomain | Watch::WrongType => {
             rate(rule, score)
         }
+        Watch::Performance => performance::judge(rule, score),
     }
 }
 
-/// Why a quality score is not judged. A missing reference is no excuse yet: a fixed limit needs none.
-fn excused(verdict: Verdict) -> Option<Judgement> {
+/// Why a score with a limit is not judged. A missing reference is no excuse yet: a fixed limit needs none.
+pub(super) fn excused(verdict: Verdict) -> Option<Judgement> {
     match verdict {
         Verdict::InsufficientData => Some(Judgement::InsufficientData),
         Verdict::NoData => Some(Judgement::NoData),
@@ -136,17 +139,17 @@ fn exceeds_threshold(score: &Score) -> bool {
     }
 }
 
-fn finite(value: Option<f64>) -> Option<f64> {
+pub(super) fn finite(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite())
 }
 
+/// A finite number that the score carries under `key`.
+pub(super) fn parameter(score: &Score, key: &str) -> Option<f64> {
+    finite(score.parameters.get(key).and_then(|text| text.parse().ok()))
+}
+
 fn reference(score: &Score) -> Option<f64> {
-    finite(
-        score
-            .parameters
-            .get(REFERENCE)
-            .and_then(|text| text.parse().ok()),
-    )
+    parameter(score, REFERENCE)
 }
 
 fn limit(score: &Score, bad: impl Fn(f64) -> bool) -> Judgement {

@@ -66,7 +66,7 @@ thresholds: 3
 window:",
         &[
             "r.yaml:3: modell: x: unknown field; did you mean `model`?",
-            "r.yaml:4: thresholds: 3: unknown field; known here: model, task, window, reference, columns, rows, rules, actions, features_from, mapping",
+            "r.yaml:4: thresholds: 3: unknown field; known here: model, task, window, reference, columns, rows, retrain, rules, actions, features_from, mapping",
             "r.yaml:5: window: null: the field has no value; write one or leave the field out",
         ],
     );
@@ -164,14 +164,14 @@ window: {every: 1d, revise_every: 1m, late_horizon: 30d}",
 }
 
 #[test]
-fn training_as_the_reference() {
+fn training_as_the_reference_of_a_model_that_is_not_trained_here() {
     refuse(
         "\
 model: power
 task: none
 reference: training",
         &[
-            "r.yaml:3: reference: training: this release does not train and knows no training data; export it and write `{file: PATH}`, or take the first windows: `{first: 30d}`",
+            "r.yaml:3: reference: training: no rows are kept, so no model is trained here and this reference never comes; write `rows: all`, or `rows: {sample: 10%}` for a share of them, or take the first windows: `{first: 30d}`",
         ],
     );
 }
@@ -184,7 +184,7 @@ model: power
 task: none
 reference: last month",
         &[
-            "r.yaml:3: reference: last month: not a reference; write one of: `file: PATH`, `first: 30d`, `trailing: 8`, `same_hour_of_week: 4`",
+            "r.yaml:3: reference: last month: not a reference; write one of: `training`, `file: PATH`, `first: 30d`, `trailing: 8`, `same_hour_of_week: 4`",
         ],
     );
 }
@@ -209,7 +209,7 @@ model: power
 task: none
 reference: {first: 30d, trailing: 8}",
         &[
-            "r.yaml:3: reference: {first: 30d, trailing: 8}: a reference is exactly one thing; write one of: `file: PATH`, `first: 30d`, `trailing: 8`, `same_hour_of_week: 4`",
+            "r.yaml:3: reference: {first: 30d, trailing: 8}: a reference is exactly one thing; write one of: `training`, `file: PATH`, `first: 30d`, `trailing: 8`, `same_hour_of_week: 4`",
         ],
     );
 }
@@ -247,13 +247,11 @@ fn what_this_release_does_not_read() {
         "\
 model: power
 task: none
-rows: all
 features_from: features
 mapping: {model: power}",
         &[
-            "r.yaml:3: rows: all: this release keeps profiles, not rows; write `none` or leave it out",
-            "r.yaml:4: features_from: features: this release reads features from prediction records only; write `predictions` or leave it out",
-            "r.yaml:5: mapping: {model: power}: this release reads driftline's own record format only; leave it out and log in that format",
+            "r.yaml:3: features_from: features: this release reads features from prediction records only; write `predictions` or leave it out",
+            "r.yaml:4: mapping: {model: power}: this release reads driftline's own record format only; leave it out and log in that format",
         ],
     );
 }
@@ -324,7 +322,7 @@ rules:
             "r.yaml:4: rules[0].name: (missing): this field is needed; write a short name, for example `inputs`",
             "r.yaml:5: rules[1].name: a b: not usable as a name; use at most 64 of a-z, A-Z, 0-9, `_`, `-` and `.`",
             "r.yaml:5: rules[1].watch: drfit: not one of the known words; did you mean `drift`?",
-            "r.yaml:6: rules[2].watch: (missing): this field is needed; write one of: drift, null_rate, unseen, out_of_domain, wrong_type, schema_change, volume, freshness",
+            "r.yaml:6: rules[2].watch: (missing): this field is needed; write one of: drift, null_rate, unseen, out_of_domain, wrong_type, schema_change, volume, freshness, performance",
         ],
     );
 }
@@ -346,20 +344,6 @@ rules:
             "r.yaml:6: rules[2].for: 1 of 1000: too many windows; write at most `K of 100`",
             "r.yaml:7: rules[3].severity: critical: not one of the known words; write one of: page, ticket, info",
             "r.yaml:7: rules[3].name: a: another rule has this name; give each rule its own",
-        ],
-    );
-}
-
-#[test]
-fn performance_is_not_watched_yet() {
-    refuse(
-        "\
-model: power
-task: none
-rules:
-  - {name: loss, watch: performance, metric: log_loss, above: reference + 0.05}",
-        &[
-            "r.yaml:4: rules[0].watch: performance: this release reads no labels and cannot judge performance; watch the drift of `prediction.*` instead, or leave the rule out",
         ],
     );
 }
@@ -425,17 +409,16 @@ rules:
 }
 
 #[test]
-fn actions_of_a_later_release_and_actions_nobody_takes() {
+fn actions_nobody_takes() {
     refuse(
         r#"model: power
 task: none
 rules:
   - {name: inputs, watch: drift, actions: [retrian]}
 actions:
-  retrain: {webhook: "http://localhost:8081/retrain", secret_file: whsec, mode: propose}"#,
+  retrain: {webhook: "http://localhost:8081/retrain", secret_file: whsec, mode: notify}"#,
         &[
             "r.yaml:4: rules[0].actions: [retrian]: there is no action `retrian`; did you mean `retrain`?",
-            "r.yaml:6: actions.retrain.mode: propose: this release does not retrain; write `mode: notify`, which calls your own trainer with the signed event",
             "r.yaml:6: actions.retrain: {webhook: http://localhost:8081/retrain, secret_file: whsec,…: no rule takes this action; write `actions: [retrain]` in a rule, or remove it",
         ],
     );
@@ -449,11 +432,11 @@ task: none
 rules:
   - {name: inputs, watch: drift, actions: [call]}
 actions:
-  call: {webhook: "https://me:geheim@example.com/", secret_file: whsec_c2VjcmV0, cooldown: weekly, at_most: 1.5 per 30d}"#,
+  call: {webhook: "https://me:geheim@example.com/", secret_file: whsec_c2VjcmV0, mode: tell, cooldown: weekly, at_most: 1.5 per 30d}"#,
         &[
             "r.yaml:6: actions.call.webhook: (hidden): the address carries credentials; leave them out; calls are signed with the secret in `secret_file`",
             "r.yaml:6: actions.call.secret_file: (hidden): this is the secret itself; put it into a file and write the file's path",
-            "r.yaml:6: actions.call.mode: (missing): this field is needed; write `mode: notify`",
+            "r.yaml:6: actions.call.mode: tell: not one of the known words; write one of: notify, propose, promote",
             "r.yaml:6: actions.call.cooldown: weekly: not a length of time; write whole numbers with units of ms, s, m, h, d, w, for example `1h30m`",
             "r.yaml:6: actions.call.at_most: 1.5 per 30d: calls are counted in whole numbers; write for example `2 per 30d`",
         ],
@@ -548,7 +531,7 @@ task: none
 password: hunter2
 acions: {call: {webhook: "https://me:geheim@example.com/", secret_file: x}}"#,
         &[
-            "r.yaml:3: password: (hidden): unknown field; known here: model, task, window, reference, columns, rows, rules, actions, features_from, mapping",
+            "r.yaml:3: password: (hidden): unknown field; known here: model, task, window, reference, columns, rows, retrain, rules, actions, features_from, mapping",
             "r.yaml:4: acions: {call: {webhook: (hidden), secret_file: x}}: unknown field; did you mean `actions`?",
         ],
     );

@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{DAY, Millis};
+use crate::performance::Metric;
 use crate::stats::{self, Statistic};
 
 use super::condition::{self, Condition, Side, Unit};
+use super::facts::Facts;
 use super::fields::{At, Checker, Table};
 use super::glob::Glob;
+use super::performance;
 use super::watch::Watch;
 
 /// Longest memory of a rule, in windows.
@@ -65,16 +68,19 @@ pub struct Rule {
     pub watch: Watch,
     /// Columns it looks at; `*` alone where the watch concerns the whole window.
     pub on: Vec<Glob>,
+    /// What a performance rule looks at; `None` for every other watch.
+    pub metric: Option<Metric>,
     /// The statistic of a drift rule; `None`: each column's primary one.
     pub statistic: Option<Statistic>,
     pub required: KOfN,
     pub severity: Severity,
-    /// Always there for rates, volume and freshness; never for drift and schema changes.
+    /// Always there for rates, volume, freshness and performance; never for drift and schema changes.
     pub condition: Option<Condition>,
     /// Effects up to here are left alone by a drift rule; `None`: the statistic's own floor.
     pub floor: Option<f64>,
     pub false_alarms: Budget,
-    /// Chance of a false drift per window and column, instead of one derived from `false_alarms`.
+    /// Chance of a false drift per window and column, instead of one derived from `false_alarms`; of a performance rule
+    /// the chance of a false alarm per window.
     pub level: Option<f64>,
     /// Names of the declaration's actions to take when it fires.
     pub actions: Vec<String>,
@@ -87,6 +93,7 @@ impl Rule {
             name: name.to_owned(),
             watch,
             on: vec![Glob::new("*")],
+            metric: None,
             statistic: None,
             required: KOfN { k: 1, n: 1 },
             severity: Severity::Ticket,
@@ -141,7 +148,7 @@ const FIELDS: [&str; 13] = [
 ];
 
 /// Reads one rule; `None` when its name or watch cannot be read.
-pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Rule> {
+pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>, facts: Facts<'_>) -> Option<Rule> {
     let table = check.table(at, &FIELDS)?;
     let name = check.name(&table, "name");
     let watch = watch(check, &table);
@@ -170,13 +177,7 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Rule> {
     }
     // What may stand in the rule depends on what it watches; without that there is nothing more to say.
     let watch = watch?;
-    if let Some(metric) = table.get("metric") {
-        check.refuse(
-            metric,
-            "only performance rules have a metric, and this release has none",
-            "leave it out",
-        );
-    }
+    rule.metric = performance::metric(check, &table, &rule, facts);
     if let Some(on) = table.get("on") {
         let globs = check.texts(on).unwrap_or_default();
         if !watch.per_column() {
@@ -205,7 +206,7 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Rule> {
         );
     }
     calibration(check, &table, &mut rule);
-    rule.condition = condition(check, &table, watch);
+    rule.condition = condition(check, &table, &rule);
     name.map(|_| rule)
 }
 
@@ -219,14 +220,6 @@ fn watch<'a>(check: &mut Checker<'a>, table: &Table<'a>) -> Option<Watch> {
         );
         return None;
     };
-    if matches!(check.text(at), Some("performance")) {
-        check.refuse(
-            at,
-            "this release reads no labels and cannot judge performance",
-            "watch the drift of `prediction.*` instead, or leave the rule out",
-        );
-        return None;
-    }
     check.choice(at, &words)
 }
 
@@ -257,10 +250,24 @@ fn k_of_n<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<KOfN> {
     }
 }
 
-/// The fields that only a drift rule has: they say how its threshold is made.
+fn level<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) {
+    if let Some(at) = table.get("level") {
+        rule.level = check.number(
+            at,
+            LEAST_LEVEL..=0.5,
+            "write a chance from 0.0000001 to 0.5",
+        );
+    }
+}
+
+/// The fields that only a drift rule has, which say how its threshold is made; a performance rule has `level` too.
 fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) {
     if rule.watch != Watch::Drift {
+        let has_level = rule.watch == Watch::Performance;
         for key in ["statistic", "floor", "false_alarms", "level"] {
+            if has_level && key == "level" {
+                continue;
+            }
             if let Some(at) = table.get(key) {
                 check.refuse(
                     at,
@@ -271,6 +278,9 @@ fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) 
                     "leave it out",
                 );
             }
+        }
+        if has_level {
+            level(check, table, rule);
         }
         return;
     }
@@ -292,23 +302,20 @@ fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) 
             .rate(at)
             .map_or(rule.false_alarms, |(count, per)| Budget { count, per });
     }
-    if let Some(at) = table.get("level") {
-        rule.level = check.number(
+    level(check, table, rule);
+    if let Some(at) = table.get("level")
+        && table.get("false_alarms").is_some()
+    {
+        check.refuse(
             at,
-            LEAST_LEVEL..=0.5,
-            "write a chance from 0.0000001 to 0.5",
+            "the level follows from `false_alarms`, which is given too",
+            "keep one of the two",
         );
-        if table.get("false_alarms").is_some() {
-            check.refuse(
-                at,
-                "the level follows from `false_alarms`, which is given too",
-                "keep one of the two",
-            );
-        }
     }
 }
 
-fn condition<'a>(check: &mut Checker<'a>, table: &Table<'a>, watch: Watch) -> Option<Condition> {
+fn condition<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &Rule) -> Option<Condition> {
+    let watch = rule.watch;
     let (above, below) = (table.get("above"), table.get("below"));
     let Some(unit) = watch.unit() else {
         for at in [above, below].into_iter().flatten() {
@@ -337,7 +344,9 @@ fn condition<'a>(check: &mut Checker<'a>, table: &Table<'a>, watch: Watch) -> Op
         (None, Some(at)) => (Side::Below, at),
         (None, None) => {
             let default = watch.default_condition();
-            if default.is_none() {
+            if unit == Unit::Number {
+                performance::missing_limit(check, table, rule.metric);
+            } else if default.is_none() {
                 check.missing(
                     table,
                     "above",
@@ -347,7 +356,7 @@ fn condition<'a>(check: &mut Checker<'a>, table: &Table<'a>, watch: Watch) -> Op
             return default;
         }
     };
-    if side == Side::Below && unit != Unit::Rows {
+    if side == Side::Below && !matches!(unit, Unit::Rows | Unit::Number) {
         check.refuse(
             at,
             &format!("{watch} is only ever too high"),
@@ -357,7 +366,14 @@ fn condition<'a>(check: &mut Checker<'a>, table: &Table<'a>, watch: Watch) -> Op
     }
     let text = check.text(at)?;
     match condition::parse(text, unit) {
-        Ok(limit) => Some(Condition { side, limit }),
+        Ok(limit) => {
+            let condition = Condition { side, limit };
+            // Without its metric there is no wrong side.
+            let usable = rule
+                .metric
+                .is_none_or(|metric| performance::check_limit(check, at, metric, condition));
+            usable.then_some(condition)
+        }
         Err((wrong, remedy)) => {
             check.refuse(at, &wrong, &remedy);
             None

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
-
 use crate::event::{DAY, HOUR, Millis, Span};
 use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
 
@@ -12,8 +10,10 @@ use super::{AlertState, AlertStatus, Rule, evaluate, parse};
 
 /// The rule with these fields.
 #[track_caller]
-fn rule(fields: &str) -> Rule {
-    let text = format!("model: m\ntask: none\nrules:\n  - {{name: r, {fields}}}\n");
+pub(super) fn rule(fields: &str) -> Rule {
+    let text = format!(
+        "model: m\ntask: {{type: binary, positive: up}}\nrows: all\nrules:\n  - {{name: r, {fields}}}\n"
+    );
     parse("script", &text)
         .expect("a rule")
         .remove(0)
@@ -21,7 +21,7 @@ fn rule(fields: &str) -> Rule {
         .remove(0)
 }
 
-fn score(column: &str, statistic: &str, verdict: Verdict, value: Option<f64>) -> Score {
+pub(super) fn score(column: &str, statistic: &str, verdict: Verdict, value: Option<f64>) -> Score {
     Score {
         column: column.to_owned(),
         statistic: statistic.to_owned(),
@@ -553,84 +553,4 @@ fn a_rule_that_was_changed_takes_its_memory_along() {
         found.state.history.into_iter().collect::<Vec<_>>(),
         [("temp".to_owned(), [true, false].into())]
     );
-}
-
-fn any_score() -> impl Strategy<Value = Score> {
-    let value = prop_oneof![
-        Just(None),
-        any::<f64>().prop_map(Some),
-        (0.0..1.0).prop_map(Some)
-    ];
-    let statistic = proptest::sample::select(vec![
-        "psi",
-        "js",
-        "ks",
-        "null_rate",
-        "volume",
-        "freshness",
-        "schema_change",
-        "?",
-    ]);
-    let column = proptest::sample::select(vec!["", "a", "b", "c"]);
-    let verdict = proptest::sample::select(Verdict::ALL.to_vec());
-    let reference = proptest::option::of("NaN|-1|0|0.02|1e300|x");
-    (column, statistic, verdict, value, any::<u64>(), reference).prop_map(
-        |(column, statistic, verdict, value, n, reference)| {
-            let mut score = score(column, statistic, verdict, value);
-            // Counts of rows stay below 2^48.
-            score.n_current = n >> (16 + n % 48);
-            score
-                .parameters
-                .extend(reference.map(|text| (REFERENCE.to_owned(), text)));
-            score
-        },
-    )
-}
-
-fn any_rule() -> impl Strategy<Value = Rule> {
-    let fields = proptest::sample::select(vec![
-        "watch: drift, for: 2 of 3",
-        "watch: drift, statistic: ks, floor: 0.01, on: a",
-        "watch: null_rate, for: 1 of 4",
-        "watch: null_rate, above: 3%",
-        "watch: volume, for: 2 of 2",
-        "watch: freshness, above: 1h",
-        "watch: schema_change",
-    ]);
-    fields.prop_map(rule)
-}
-
-proptest! {
-    /// Whatever comes, `evaluate` answers; the same window twice is the same window once; order does not matter; and
-    /// the state stays within its bounds and survives being stored.
-    #[test]
-    fn evaluate_is_total_idempotent_and_blind_to_order(
-        rule in any_rule(),
-        windows in proptest::collection::vec(proptest::collection::vec(any_score(), 0..8), 1..12),
-        turn in any::<prop::sample::Index>(),
-    ) {
-        let mut state = AlertState::default();
-        for (day, scores) in (0..).zip(windows) {
-            let window = Span::new(day * DAY, (day + 1) * DAY);
-            let found = evaluate(&rule, &state, &scores, window, window.end);
-
-            let mut turned = scores.clone();
-            turned.rotate_left(if scores.is_empty() { 0 } else { turn.index(scores.len()) });
-            turned.reverse();
-            prop_assert_eq!(&found, &evaluate(&rule, &state, &turned, window, window.end));
-
-            let judged = found.judgements.values().any(|judgement| judgement.bad().is_some());
-            let again = evaluate(&rule, &found.state, &scores, window, window.end + 1);
-            prop_assert_eq!(&again.state, &found.state);
-            prop_assert!(again.transition.is_none());
-
-            prop_assert!(judged || found.state == state);
-            prop_assert_eq!(found.transition.is_some(), found.state.status != state.status);
-            prop_assert_eq!(found.state.episode_start.is_some(), matches!(found.state.status, AlertStatus::Firing | AlertStatus::Resolved));
-            prop_assert!(found.state.history.values().all(|history| history.len() <= rule.required.n as usize));
-            let stored = serde_json::to_string(&found.state).expect("plain data");
-            prop_assert_eq!(&serde_json::from_str::<AlertState>(&stored).expect("what was written"), &found.state);
-            state = found.state;
-        }
-    }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use crate::performance::Metric;
 use crate::profile::{Cells, Field, Layout};
 
 /// Longest list of categories that is worth showing.
@@ -40,6 +41,14 @@ fn write_declaration(
         "# The first month in production; {{file: PATH}} for a file with known good rows."
     )?;
     writeln!(out, "reference: {{first: 30d}}")?;
+    let loss = primary_metric(&task);
+    if loss.is_some() {
+        writeln!(
+            out,
+            "# Keeps predictions, so that labels can be joined with them: for performance rules and retraining."
+        )?;
+        writeln!(out, "# rows: all")?;
+    }
     columns(out, layout)?;
     writeln!(out, "rules:")?;
     writeln!(
@@ -76,7 +85,25 @@ fn write_declaration(
     writeln!(
         out,
         "  # - {{name: silent, watch: freshness, above: 2h, severity: page}}"
+    )?;
+    let Some(loss) = loss else { return Ok(()) };
+    writeln!(
+        out,
+        "  # How much worse than in the reference may predictions be? Needs labels and `rows`."
+    )?;
+    writeln!(
+        out,
+        "  # - {{name: loss, watch: performance, metric: {loss}, above: reference * 1.1, severity: page}}"
     )
+}
+
+/// The loss that a performance rule would watch; `None` for tasks without metrics.
+fn primary_metric(task: &str) -> Option<Metric> {
+    match task {
+        "none" => None,
+        "regression" => Some(Metric::Rmse),
+        _ => Some(Metric::LogLoss),
+    }
 }
 
 fn columns(out: &mut String, layout: &Layout) -> std::fmt::Result {
@@ -223,7 +250,7 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::profile::{CategoricalCells, LayoutColumn, NumericCells};
-    use crate::rules::{Task, parse};
+    use crate::rules::{Rows, Task, parse};
     use proptest::prelude::*;
 
     fn numeric(name: &str, field: Field, edges: &[f64]) -> LayoutColumn {
@@ -280,6 +307,8 @@ task: {type: binary, positive: late}  # two classes; check which is positive
 window: {every: 1d, lateness: 1h}
 # The first month in production; {file: PATH} for a file with known good rows.
 reference: {first: 30d}
+# Keeps predictions, so that labels can be joined with them: for performance rules and retraining.
+# rows: all
 columns:
   exclude: []
   numeric:
@@ -302,6 +331,34 @@ rules:
         assert_eq!(declared.columns.numeric, ["temp"]);
         assert_eq!(declared.columns.categorical, ["origin", "prediction.label"]);
         assert_eq!(declared.rules.len(), 6);
+    }
+
+    /// What stands in comments is what a person would take out of them.
+    #[test]
+    fn the_suggestion_also_parses_without_its_comment_signs() {
+        for (layout, metric) in [
+            (
+                layout(vec![numeric("prediction.value", Field::Value, &[])]),
+                Some(Metric::Rmse),
+            ),
+            (
+                layout(vec![categorical(
+                    "prediction.label",
+                    Field::Label,
+                    &["a", "b"],
+                )]),
+                Some(Metric::LogLoss),
+            ),
+            (layout(Vec::new()), None),
+        ] {
+            let text = suggest("m", &layout, "a file")
+                .replace("# rows: all", "rows: all")
+                .replace("  # - {", "  - {");
+            let declared = &parse("s.yaml", &text).expect("a declaration")[0];
+            let rule = declared.rules.iter().find_map(|rule| rule.metric);
+            assert_eq!(rule, metric);
+            assert_eq!(declared.rows == Rows::All, metric.is_some());
+        }
     }
 
     #[test]

@@ -31,10 +31,12 @@ pub enum Watch {
     Volume,
     /// Time since the newest row.
     Freshness,
+    /// One metric of the predictions whose labels have come, against the reference's.
+    Performance,
 }
 
 impl Watch {
-    pub const ALL: [Watch; 8] = [
+    pub const ALL: [Watch; 9] = [
         Watch::Drift,
         Watch::NullRate,
         Watch::Unseen,
@@ -43,6 +45,7 @@ impl Watch {
         Watch::SchemaChange,
         Watch::Volume,
         Watch::Freshness,
+        Watch::Performance,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -55,12 +58,16 @@ impl Watch {
             Watch::SchemaChange => "schema_change",
             Watch::Volume => "volume",
             Watch::Freshness => "freshness",
+            Watch::Performance => "performance",
         }
     }
 
     /// Whether it is judged column by column; the others concern the whole window.
     pub fn per_column(self) -> bool {
-        !matches!(self, Watch::SchemaChange | Watch::Volume | Watch::Freshness)
+        !matches!(
+            self,
+            Watch::SchemaChange | Watch::Volume | Watch::Freshness | Watch::Performance
+        )
     }
 
     /// The unit of its condition; `None` where a rule has none.
@@ -72,11 +79,18 @@ impl Watch {
             }
             Watch::Volume => Some(Unit::Rows),
             Watch::Freshness => Some(Unit::Time),
+            Watch::Performance => Some(Unit::Number),
         }
     }
 
+    /// Whether what it finds may be answered by training anew. Broken or missing data would be trained on, so alerts
+    /// about data never ask for it; they hold it back.
+    pub fn may_retrain(self) -> bool {
+        matches!(self, Watch::Drift | Watch::Performance)
+    }
+
     /// The condition of a rule that states none. Freshness has no default: how long silence may last depends on when
-    /// the model is asked, which no file says.
+    /// the model is asked, which no file says. Nor has performance: what a loss costs is a decision.
     pub fn default_condition(self) -> Option<Condition> {
         match self.unit()? {
             Unit::Share => Some(Condition {
@@ -87,7 +101,7 @@ impl Watch {
                 side: Side::Below,
                 limit: Limit::ReferenceTimes(VOLUME_SHARE),
             }),
-            Unit::Time => None,
+            Unit::Time | Unit::Number => None,
         }
     }
 }

@@ -13,13 +13,14 @@ const MOST_PANES: Millis = 1_000;
 /// Most revisions of a window; each is a stored result.
 const MOST_REVISIONS: u32 = 1_000;
 
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 8] = [
     "every",
     "span",
     "lateness",
     "revise_every",
     "late_horizon",
     "label_maturity",
+    "label_horizon",
     "min_rows",
 ];
 
@@ -36,6 +37,7 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<WindowSpe
     let revise_every = length("revise_every", MINUTE);
     let late_horizon = length("late_horizon", 0).unwrap_or(Some(standard.late_horizon));
     let label_maturity = length("label_maturity", 0).unwrap_or(Some(standard.label_maturity));
+    let label_horizon = length("label_horizon", 0);
     let min_rows = match table.get("min_rows") {
         Some(at) => check.whole_number(at, 1..=1_000_000_000),
         None => Some(standard.min_rows),
@@ -60,14 +62,28 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<WindowSpe
         round_up(HOUR, every)
     };
     let revise_every = revise_every.unwrap_or(Some(usual))?;
+    let label_maturity = label_maturity?;
+    // Labels that come after the usual month are as good as none, unless they are waited for longer still.
+    let label_horizon =
+        label_horizon.unwrap_or(Some(standard.label_horizon.max(label_maturity)))?;
+    if let Some(at) = table.get("label_horizon")
+        && label_horizon < label_maturity
+    {
+        let remedy = format!("write at least `{}`", duration::show(label_maturity));
+        check.refuse(
+            at,
+            "labels change results until here, which is before `label_maturity`",
+            &remedy,
+        );
+    }
     let spec = WindowSpec {
         every,
         span,
         lateness: lateness?,
         revise_every,
         late_horizon: late_horizon?,
-        label_maturity: label_maturity?,
-        label_horizon: standard.label_horizon.max(label_maturity?),
+        label_maturity,
+        label_horizon,
         min_rows: min_rows?,
     };
     revisions(check, &table, &spec);

@@ -8,11 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::event::{Key, Millis, Span, rfc3339};
 use crate::ingest::catalogue::Model;
-use crate::notify::{AlertEvent, ColumnChange, EventKind, event::Told};
+use crate::notify::{AlertEvent, ColumnChange, EventKind, RetrainRequested, event::Told};
 use crate::rules::{
     AlertState, AlertStatus, Declaration, Evaluation, Permit, Rule, Transition, Watch, evaluate,
 };
 use crate::service::quality_scores::quality_score;
+use crate::service::retraining;
 use crate::stats::score::Score;
 use crate::store::alerts::{AlertRow, TransitionRow};
 use crate::store::{Store, Transaction, alerts, outbox};
@@ -25,6 +26,8 @@ pub struct AlertChange {
     pub transition: Option<TransitionRow>,
     /// What is told, and to whom.
     pub news: Option<(AlertEvent, Vec<String>)>,
+    /// Models that are to be trained anew, and the receivers that are asked to.
+    pub requests: Vec<(RetrainRequested, String)>,
 }
 
 impl AlertChange {
@@ -36,6 +39,9 @@ impl AlertChange {
         }
         if let Some((event, receivers)) = &self.news {
             notify::enqueue(tx, receivers, event)?;
+        }
+        for (event, receiver) in &self.requests {
+            notify::enqueue(tx, std::slice::from_ref(receiver), event)?;
         }
         Ok(())
     }
@@ -95,10 +101,14 @@ impl Alerting {
             None => AlertState::default(),
         };
         let evaluation = evaluate(rule, &state, scores, on.window, on.now);
-        if evaluation.state == state && stored.is_some() {
+        let requests = self.requests(on, rule, &evaluation, scores)?;
+        if evaluation.state == state && stored.is_some() && requests.is_empty() {
             return Ok((evaluation, None));
         }
-        let change = self.change(on, rule, &evaluation, scores)?;
+        let change = AlertChange {
+            requests,
+            ..self.change(on, rule, &evaluation, scores)?
+        };
         Ok((evaluation, Some(change)))
     }
 
@@ -149,9 +159,7 @@ impl Alerting {
         evaluation: &Evaluation,
         scores: &[Score],
     ) -> anyhow::Result<AlertChange> {
-        let Occasion {
-            model, key, window, ..
-        } = on;
+        let Occasion { key, window, .. } = on;
         let state = &evaluation.state;
         let row = AlertRow {
             key: key.clone(),
@@ -165,6 +173,7 @@ impl Alerting {
                 row,
                 transition: None,
                 news: None,
+                requests: Vec::new(),
             });
         };
         let idempotency_key = transition.idempotency_key(key, &rule.name);
@@ -185,7 +194,7 @@ impl Alerting {
             Some(id) => {
                 let mut receivers = self.receivers.clone();
                 if transition.to == AlertStatus::Firing {
-                    receivers.extend(self.permitted_actions(model, key, rule, transition)?);
+                    receivers.extend(self.permitted_actions(on, rule)?);
                 }
                 Some((
                     alert_event(&id, key, rule, transition, window, scores),
@@ -197,48 +206,98 @@ impl Alerting {
             row,
             transition: Some(logged),
             news,
+            requests: Vec::new(),
         })
     }
 
-    /// The rule's actions whose cool-down and budget allow another call, by the names of their receivers.
-    fn permitted_actions(
+    /// Asks for a new model: in each judged window of an episode that is bad itself, as often as the action's cool-down
+    /// and budget allow, unless something speaks against it.
+    fn requests(
         &self,
-        model: &Model,
-        key: &Key,
+        on: Occasion<'_>,
         rule: &Rule,
-        transition: &Transition,
-    ) -> anyhow::Result<Vec<String>> {
-        let mut receivers = Vec::new();
+        evaluation: &Evaluation,
+        scores: &[Score],
+    ) -> anyhow::Result<Vec<(RetrainRequested, String)>> {
+        let bad = evaluation
+            .judgements
+            .values()
+            .any(|judgement| judgement.bad() == Some(true));
+        let Some(episode) = evaluation.state.episode_start else {
+            return Ok(Vec::new());
+        };
+        if !bad || evaluation.state.status != AlertStatus::Firing {
+            return Ok(Vec::new());
+        }
+        let mut requests = Vec::new();
         for name in &rule.actions {
-            let Some(action) = model.declaration.actions.get(name) else {
+            let Some(action) = on.model.declaration.actions.get(name) else {
                 continue;
             };
-            let receiver = action_receiver(&model.declaration, name);
-            let wanted = receiver.clone();
-            let (of_model, now) = (key.model.clone(), transition.at);
-            let earlier: Vec<Millis> = self
-                .store
-                .read(|conn| outbox::calls(conn, &wanted, &of_model))?;
-            let mut granted = self.lock();
-            let just_now = granted
-                .iter()
-                .filter(|(to, of, _)| *to == receiver && *of == key.model);
-            let earlier: Vec<Millis> = earlier
-                .into_iter()
-                .chain(just_now.map(|(_, _, at)| *at))
-                .collect();
-            let permit = action.permit(&earlier, now);
-            match permit {
-                Permit::Allowed => {
-                    granted.push((receiver.clone(), key.model.clone(), now));
-                    receivers.push(receiver);
-                }
-                _ => {
-                    tracing::info!(%key, rule = rule.name, action = name, reason = permit.as_str(), "the action is not taken")
-                }
+            if !action.mode.retrains() {
+                continue;
+            }
+            if let Some(inhibition) = retraining::inhibition(&self.store, on)? {
+                tracing::info!(key = %on.key, rule = rule.name, action = name, reason = %inhibition, "no new model is asked for");
+                continue;
+            }
+            let receiver = action_receiver(&on.model.declaration, name);
+            if self.permitted(on, rule, name, &receiver)? {
+                let event = retraining::request(on, rule, name, action.mode, episode, scores);
+                requests.push((event, receiver));
+            }
+        }
+        Ok(requests)
+    }
+
+    /// The rule's actions that tell somebody else, as far as their cool-down and budget allow, by the names of their
+    /// receivers.
+    fn permitted_actions(&self, on: Occasion<'_>, rule: &Rule) -> anyhow::Result<Vec<String>> {
+        let mut receivers = Vec::new();
+        for name in &rule.actions {
+            let Some(action) = on.model.declaration.actions.get(name) else {
+                continue;
+            };
+            let receiver = action_receiver(&on.model.declaration, name);
+            if !action.mode.retrains() && self.permitted(on, rule, name, &receiver)? {
+                receivers.push(receiver);
             }
         }
         Ok(receivers)
+    }
+
+    /// Whether the action `name` may be taken at `on.now`; if so, it counts as taken.
+    fn permitted(
+        &self,
+        on: Occasion<'_>,
+        rule: &Rule,
+        name: &str,
+        receiver: &str,
+    ) -> anyhow::Result<bool> {
+        let Occasion {
+            model, key, now, ..
+        } = on;
+        let Some(action) = model.declaration.actions.get(name) else {
+            return Ok(false);
+        };
+        let earlier: Vec<Millis> = self
+            .store
+            .read(|conn| outbox::calls(conn, receiver, &key.model))?;
+        let mut granted = self.lock();
+        let just_now = granted
+            .iter()
+            .filter(|(to, of, _)| *to == receiver && *of == key.model);
+        let earlier: Vec<Millis> = earlier
+            .into_iter()
+            .chain(just_now.map(|(_, _, at)| *at))
+            .collect();
+        let permit = action.permit(&earlier, now);
+        if permit == Permit::Allowed {
+            granted.push((receiver.to_owned(), key.model.clone(), now));
+        } else {
+            tracing::info!(%key, rule = rule.name, action = name, reason = permit.as_str(), "the action is not taken");
+        }
+        Ok(permit == Permit::Allowed)
     }
 }
 
@@ -255,6 +314,8 @@ fn alert_event(
     let kind = match (rule.watch, firing) {
         (Watch::Drift, true) => EventKind::DriftDetected,
         (Watch::Drift, false) => EventKind::DriftResolved,
+        (Watch::Performance, true) => EventKind::PerformanceDegraded,
+        (Watch::Performance, false) => EventKind::PerformanceResolved,
         (_, true) => EventKind::QualityViolated,
         (_, false) => EventKind::QualityResolved,
     };

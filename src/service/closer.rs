@@ -10,20 +10,25 @@ use anyhow::Context as _;
 use crate::event::{Key, Limits, Millis, Partition, SECOND, Span};
 use crate::ingest::catalogue::{Catalogue, Model};
 use crate::ingest::topics::Topics;
-use crate::metrics::{Alarm, Firing, Judged, Metrics};
+use crate::metrics::{Alarm, Firing, FiringRule, Judged, Metrics, RunOutcome, Runs};
 use crate::query::QueryError;
+use crate::retrain::Run;
 use crate::rules::{Rule, Watch};
 use crate::service::alerting::Occasion;
 use crate::service::closing::{Closed, Closing};
 use crate::service::holder;
-use crate::service::judging::{Judge, WindowResult};
+use crate::service::judging::{ANCHOR, Judge, WindowResult};
 use crate::service::learning;
+use crate::service::performing::Performing;
 use crate::service::references::References;
 use crate::stats::score::{Score, Verdict};
+use crate::store::alerts::AlertRow;
+use crate::store::lake::Lake;
 use crate::store::leases::Lease;
+use crate::store::vitals::VitalsRow;
 use crate::store::{
-    Store, StoreError, alerts, leases, models, outbox, pending, rejections, retention, streams,
-    ticks, windows,
+    Store, StoreError, alerts, leases, models, outbox, pending, performance, registry, rejections,
+    retention, runs, streams, ticks, vitals, windows,
 };
 
 /// How long a lease lasts without renewal: a holder that was killed is replaced after this, or at once where it can be
@@ -38,12 +43,21 @@ pub struct Pass {
     pub closed: Vec<Closed>,
 }
 
+/// The partitions of the input topics.
+struct Partitions {
+    predictions: Vec<Partition>,
+    labels: Vec<Partition>,
+}
+
 /// Does for every model what only one process may do.
 pub struct Closer {
     pub store: Store,
     pub catalogue: Arc<Catalogue>,
     pub metrics: Metrics,
+    /// With predictions, and with labels.
     pub topics: Topics,
+    pub label_topics: Topics,
+    pub lake: Lake,
     pub limits: Limits,
     pub judge: Judge,
     pub references: References,
@@ -64,6 +78,8 @@ impl Closer {
         catalogue: Arc<Catalogue>,
         metrics: Metrics,
         topics: Topics,
+        label_topics: Topics,
+        lake: Lake,
         limits: Limits,
         receivers: Vec<String>,
         runtime: tokio::runtime::Handle,
@@ -76,6 +92,8 @@ impl Closer {
             catalogue,
             metrics,
             topics,
+            label_topics,
+            lake,
             limits,
             judge,
             references,
@@ -89,8 +107,8 @@ impl Closer {
     /// Looks after every model. `now` is wall time; it decides about leases and silence only.
     pub fn pass(&mut self, now: Millis) -> anyhow::Result<Pass> {
         let mut pass = Pass::default();
-        let partitions = match self.topics.partitions() {
-            Ok(partitions) if !partitions.is_empty() => partitions,
+        let partitions = match self.partitions() {
+            Ok(partitions) if !partitions.predictions.is_empty() => partitions,
             Ok(_) => return Ok(pass),
             Err(error) => {
                 tracing::warn!(%error, "the broker does not tell the topics' partitions; windows wait");
@@ -125,9 +143,16 @@ impl Closer {
             self.last_tick = now;
         }
         if tick || !pass.closed.is_empty() {
-            self.show()?;
+            self.show(now)?;
         }
         Ok(pass)
+    }
+
+    fn partitions(&self) -> anyhow::Result<Partitions> {
+        Ok(Partitions {
+            predictions: self.topics.partitions()?,
+            labels: self.label_topics.partitions()?,
+        })
     }
 
     /// Every model of which anything has come, and each one declared by name.
@@ -173,13 +198,27 @@ impl Closer {
         match &lease {
             Some(lease) => {
                 if self.leases.insert(name.clone(), lease.clone()).is_none() {
-                    let counts = self.store.read(windows::verdict_counts)?.into_iter();
+                    let (counts, performed) = self.store.read(|conn| {
+                        Ok((
+                            windows::verdict_counts(conn)?.into_iter(),
+                            performance::verdict_counts(conn)?,
+                        ))
+                    })?;
                     let judged: Vec<_> = counts
                         .filter(|(model, _, _)| *model == name)
                         .map(|(_, verdict, count)| (verdict, count))
                         .collect();
                     self.metrics.declare(&name, &[]);
                     self.metrics.hold(&name, &judged);
+                    let performed: Vec<_> = performed
+                        .into_iter()
+                        .filter(|(model, ..)| *model == name)
+                        .map(|(_, verdict, count)| (verdict, count))
+                        .collect();
+                    self.metrics.restore_performance(&name, &performed);
+                    let rules = model.declaration.rules.iter();
+                    self.metrics
+                        .rules(&name, rules.map(|rule| rule.name.as_str()));
                     if let Some(closed_through) = closed_through {
                         self.metrics.closed_through(&name, closed_through);
                     }
@@ -198,7 +237,7 @@ impl Closer {
         &self,
         model: &Arc<Model>,
         lease: &Lease,
-        partitions: &[Partition],
+        partitions: &Partitions,
         pass: &mut Pass,
     ) -> anyhow::Result<()> {
         let mut model = Arc::clone(model);
@@ -207,7 +246,7 @@ impl Closer {
                 &self.store,
                 &self.catalogue,
                 &model,
-                partitions,
+                &partitions.predictions,
                 &self.limits,
                 &self.runtime,
             );
@@ -231,13 +270,15 @@ impl Closer {
             judge: &self.judge,
             references: &self.references,
         };
-        let Some(watermark) = closing.watermark(partitions)? else {
+        let Some(watermark) = closing.watermark(&partitions.predictions)? else {
             return Ok(());
         };
         self.metrics.watermark(&model.name, watermark);
         let outcome = closing.close_due(watermark, |closed| {
             for (key, rows, result) in &closed.results {
-                let scores: Vec<Score> = result.scores.iter().map(|score| score.score.clone()).collect();
+                // The anchor's scores have the labels of the reference's; they are for people who look at a window.
+                let judged = result.scores.iter().filter(|score| score.rule != ANCHOR);
+                let scores: Vec<Score> = judged.map(|score| score.score.clone()).collect();
                 let (window, revision, verdict) = (closed.span, closed.revision, result.verdict);
                 self.metrics.judged(&Judged { key, window, revision, rows: *rows, verdict, scores: &scores });
                 tracing::info!(%key, window = crate::event::rfc3339(window.start), revision, rows, verdict = verdict.as_str(), "window closed");
@@ -252,7 +293,18 @@ impl Closer {
         let reference = row.and_then(|row| row.reference_hash).unwrap_or_default();
         self.metrics
             .model_info(&model.name, layout.hash(), &reference);
-        outcome
+        outcome?;
+        let performing = Performing {
+            store: &self.store,
+            lake: &self.lake,
+            model: &model,
+            layout,
+            lease,
+            alerting: &self.judge.alerting,
+            metrics: &self.metrics,
+            runtime: &self.runtime,
+        };
+        performing.compute_due(&partitions.labels, watermark)
     }
 
     /// Rules on freshness: how long nothing has come, at a tick that is recorded so that it never goes back.
@@ -301,7 +353,7 @@ impl Closer {
     }
 
     /// Gauges that are read from the store.
-    fn show(&self) -> anyhow::Result<()> {
+    fn show(&self, now: Millis) -> anyhow::Result<()> {
         let mut firing = Firing::default();
         let (alerts, pending, uncopied, size) = self.store.read(|conn| {
             let alerts = alerts::list(conn, None, Some("firing"))?;
@@ -316,6 +368,9 @@ impl Closer {
                 retention::size(conn)?,
             ))
         })?;
+        for model in self.leases.keys() {
+            self.show_model(model, &alerts)?;
+        }
         for alert in alerts {
             let rule = self
                 .catalogue
@@ -331,6 +386,73 @@ impl Closer {
         self.metrics.outbox_pending(pending);
         self.metrics.dead_letters_uncopied(uncopied);
         self.metrics.store_size(size.used_bytes);
+        self.keep_vitals(now)
+    }
+
+    /// What is shown of a model whose lease we hold: its firing rules, who serves, and how retraining went.
+    fn show_model(&self, model: &str, firing: &[AlertRow]) -> anyhow::Result<()> {
+        let mut by_rule: BTreeMap<&str, FiringRule> = BTreeMap::new();
+        for alert in firing.iter().filter(|alert| alert.key.model == model) {
+            let rule = by_rule.entry(&alert.rule).or_insert_with(|| FiringRule {
+                rule: alert.rule.clone(),
+                keys: 0,
+                since: alert.since,
+            });
+            rule.keys += 1;
+            rule.since = rule.since.max(alert.since);
+        }
+        let firing: Vec<FiringRule> = by_rule.into_values().collect();
+        self.metrics.alerts(model, &firing);
+        let (champion, all) = self.store.read(|conn| {
+            Ok((
+                registry::champion(conn, model)?,
+                runs::list(conn, Some(model), None, u32::MAX)?,
+            ))
+        })?;
+        if let Some(champion) = champion {
+            self.metrics
+                .champion(model, &champion.version, champion.since);
+        }
+        let ended: Vec<Runs> = RunOutcome::ALL
+            .into_iter()
+            .filter_map(|outcome| {
+                let of_outcome = all
+                    .iter()
+                    .filter(|run| RunOutcome::of_status(run.status.as_str()) == Some(outcome));
+                let newest = of_outcome.clone().map(|run| run.requested).max()?;
+                Some(Runs {
+                    outcome,
+                    total: of_outcome.count() as u64,
+                    newest,
+                })
+            })
+            .collect();
+        // The newest ones come first.
+        for row in all {
+            if let Some(gain) = Run::read(row)?.body.gate.and_then(|gate| gate.gain) {
+                self.metrics.gate(model, gain.mean, gain.lower);
+                break;
+            }
+        }
+        self.metrics.runs(model, &ended);
+        Ok(())
+    }
+
+    /// Notes what this process exports, once in a while of event time, for plots of the past.
+    fn keep_vitals(&self, now: Millis) -> anyhow::Result<()> {
+        let (at, last) = self
+            .store
+            .read(|conn| Ok((vitals::event_time(conn)?, vitals::last(conn, &self.holder)?)))?;
+        let Some(at) = at.filter(|at| last.is_none_or(|last| *at >= last + vitals::EVERY)) else {
+            return Ok(());
+        };
+        let row = VitalsRow {
+            at,
+            holder: self.holder.clone(),
+            at_wall: now,
+            body: self.metrics.vitals(),
+        };
+        self.store.write(move |tx| vitals::record(tx, &row))?;
         Ok(())
     }
 

@@ -261,6 +261,9 @@ impl Closing<'_> {
         };
         for (key, Merged { profile, covered }) in merged {
             let reference = self.references.of(self.model, self.layout, &key, window)?;
+            let anchor = self
+                .references
+                .anchor(self.model, self.layout, &key, window)?;
             let result = self.judge.window(Case {
                 model: self.model,
                 layout: self.layout,
@@ -269,6 +272,7 @@ impl Closing<'_> {
                 revision,
                 profile: &profile,
                 reference: reference.as_deref(),
+                anchor: anchor.as_deref(),
                 lost,
             })?;
             if revision > 0 {

@@ -31,6 +31,8 @@ pub struct Case<'a> {
     pub revision: u32,
     pub profile: &'a Profile,
     pub reference: Option<&'a Reference>,
+    /// What is compared beside it and never judged, where `reference` came with a promotion.
+    pub anchor: Option<&'a Reference>,
     /// Records that may have belonged to it are lost.
     pub lost: bool,
 }
@@ -84,7 +86,8 @@ impl Judge {
     /// Judges a window. At revision 0 the rules are evaluated; later revisions only have scores.
     pub fn window(&self, case: Case<'_>) -> anyhow::Result<WindowResult> {
         let started = Instant::now();
-        let mut scores = self.drift(case);
+        let mut scores = self.drift(case, &case.model.declaration.rules);
+        scores.extend(self.beside(case));
         scores.extend(quality_scores(
             case.model,
             case.layout,
@@ -138,7 +141,7 @@ impl Judge {
         let drift_scores = || {
             scores
                 .iter()
-                .filter(|s| Statistic::parse(&s.score.statistic).is_some())
+                .filter(|s| s.rule != ANCHOR && Statistic::parse(&s.score.statistic).is_some())
         };
         let judged = |s: &RuleScore| matches!(s.score.verdict, Verdict::Ok | Verdict::Drift);
         let unjudged = drift_scores().next().is_some() && !drift_scores().any(judged);
@@ -153,16 +156,27 @@ impl Judge {
         })
     }
 
-    /// Drift scores of every column: under each rule that covers it, or under none with the usual budget.
-    fn drift(&self, case: Case<'_>) -> Vec<RuleScore> {
+    /// Drift scores against the anchor, under no rule.
+    fn beside(&self, case: Case<'_>) -> Vec<RuleScore> {
+        if case.anchor.is_none() {
+            return Vec::new();
+        }
+        let against = Case {
+            reference: case.anchor,
+            ..case
+        };
+        let mut scores = self.drift(against, &[]);
+        for scored in &mut scores {
+            ANCHOR.clone_into(&mut scored.rule);
+        }
+        scores
+    }
+
+    /// Drift scores of every column: under each of `rules` that covers it, or under none with the usual budget.
+    fn drift(&self, case: Case<'_>, rules: &[Rule]) -> Vec<RuleScore> {
         let declaration = &case.model.declaration;
         let names = || case.layout.layout.columns.iter().map(|column| &column.name);
-        let rules = || {
-            declaration
-                .rules
-                .iter()
-                .filter(|rule| rule.watch == Watch::Drift)
-        };
+        let rules = || rules.iter().filter(|rule| rule.watch == Watch::Drift);
         let nobody = Rule {
             on: Vec::new(),
             ..Rule::plain(NO_RULE, Watch::Drift)
@@ -231,6 +245,8 @@ impl Judge {
     }
 }
 
+/// Stands in place of a rule where scores compare with the anchor. No rule can have this name.
+pub const ANCHOR: &str = "@anchor";
 /// Stands where scores belong to no rule.
 const NO_RULE: &str = "";
 

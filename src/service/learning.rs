@@ -13,15 +13,17 @@ use anyhow::Context as _;
 use crate::event::{Key, Limits, Millis, Partition, Span};
 use crate::ingest::catalogue::{Catalogue, Model};
 use crate::ingest::decode::{Decoder, Lookup, Models, observe};
+use crate::ingest::kept::{Kept, KeptRow, keeps, rows_batch};
 use crate::ingest::partition::{LAYOUT_ROWS_PER_PARTITION, kept_apart};
 use crate::profile::{CompiledLayout, Layout, Profile, Sample};
 use crate::query::{self, File};
 use crate::reference::{Block, Reference};
-use crate::rules::ReferenceSpec;
+use crate::rules::{ReferenceSpec, Rows};
 use crate::store::layouts::StoredLayout;
 use crate::store::references::{self, ReferenceRow};
 use crate::store::{
-    PartialRow, Store, StoreError, Transaction, cursors, layouts, partials, pending, streams,
+    PartialRow, PendingRow, Store, StoreError, Transaction, cursors, lake, layouts, partials,
+    pending, streams,
 };
 use crate::window::WindowSpec;
 
@@ -64,7 +66,7 @@ pub fn make_layout(
         }),
     };
     let Some(made) = made else { return Ok(false) };
-    let layout = install(store, &name, made, limits)?;
+    let layout = install(store, &name, made, model.declaration.rows, limits)?;
     catalogue.set_layout(&name, layout);
     tracing::info!(model = name, "the model's layout is made");
     Ok(true)
@@ -202,8 +204,14 @@ fn learned_until(
     None
 }
 
-/// One transaction: the layout, its reference, and every waiting row counted. Returns the layout that won.
-fn install(store: &Store, model: &str, made: Made, limits: &Limits) -> anyhow::Result<Layout> {
+/// One transaction: the layout, its reference, and every waiting row counted and kept. Returns the layout that won.
+fn install(
+    store: &Store,
+    model: &str,
+    made: Made,
+    kept: Rows,
+    limits: &Limits,
+) -> anyhow::Result<Layout> {
     let (model, limits) = (model.to_owned(), limits.clone());
     let stored = store.write(move |tx| {
         let mine = StoredLayout {
@@ -219,7 +227,7 @@ fn install(store: &Store, model: &str, made: Made, limits: &Limits) -> anyhow::R
             references::insert(tx, &reference_row(reference), &reference.to_bytes())?;
             references::bind(tx, &model, "", None, &reference.hash)?;
         }
-        let touched = count_waiting(tx, &model, &layout, &stored.hash, &limits)?;
+        let touched = count_waiting(tx, &model, &layout, &stored.hash, kept, &limits)?;
         for partition in touched {
             cursors::touch(tx, &partition)?;
         }
@@ -247,7 +255,16 @@ impl Models for OneModel {
     fn lookup(&self, _: &str) -> Lookup {
         Lookup::Known(Arc::clone(&self.0))
     }
+
+    fn keeps_ids(&self, _: &str) -> bool {
+        true
+    }
 }
+
+/// Waiting rows decoded at a time.
+const WAITING_AT_ONCE: usize = 4096;
+/// Buffers of waiting rows have waited long enough: they are due for a segment at once.
+const DUE_AT_ONCE: Millis = 0;
 
 /// The waiting rows of one (version, pane, epoch) in one partition.
 struct Waiting {
@@ -256,68 +273,160 @@ struct Waiting {
     to_offset: i64,
 }
 
-/// Counts every waiting row into partials; returns the partitions they came from.
-fn count_waiting(
-    tx: &Transaction<'_>,
-    model: &str,
-    layout: &Arc<CompiledLayout>,
-    layout_hash: &str,
-    limits: &Limits,
-) -> Result<Vec<Partition>, StoreError> {
-    let mut counted: BTreeMap<Partition, BTreeMap<(String, Span, u32), Waiting>> = BTreeMap::new();
-    let known = OneModel(Arc::clone(layout));
-    let mut decoder = Decoder::new(limits.clone(), []);
-    let streams: BTreeMap<Partition, BTreeMap<String, u64>> = streams::of_model(tx, model)?
-        .into_iter()
-        .map(|(partition, row)| (partition, row.versions))
-        .collect();
-    let nothing = BTreeMap::new();
-    pending::for_each(tx, model, |partition, row| {
-        // Every version that is kept apart stands in the stream already.
-        let kept = streams.get(&partition).unwrap_or(&nothing);
-        let partials = counted.entry(partition).or_default();
+/// The waiting rows of one partition on their way into partials and the lake.
+struct Counting<'a> {
+    model: &'a str,
+    layout: &'a Arc<CompiledLayout>,
+    rows: Rows,
+    partition: Partition,
+    /// Every version that is kept apart, which stands in the stream already.
+    versions: BTreeMap<String, u64>,
+    decoder: Decoder,
+    /// The panes, epochs and watermarks of the rows in the decoder, by offset.
+    settled: BTreeMap<i64, (Span, u32, Millis)>,
+    partials: BTreeMap<(String, Span, u32), Waiting>,
+    kept: Kept,
+}
+
+impl Counting<'_> {
+    fn push(&mut self, row: &PendingRow) -> Result<(), StoreError> {
+        let known = OneModel(Arc::clone(self.layout));
         // The envelope was accepted when the row was read; its bounds are not judged again.
-        if decoder
-            .push(row.offset, Some(&row.payload), Millis::MAX, &known)
-            .is_err()
-        {
-            return Ok(());
+        let decoded = self
+            .decoder
+            .push(row.offset, Some(&row.payload), Millis::MAX, &known);
+        if decoded.is_ok() {
+            let settled = (row.pane, row.epoch, row.watermark);
+            self.settled.insert(row.offset, settled);
         }
-        for decoded in decoder.take() {
-            let version = decoded.batch.version_names.first();
-            let version = version.map(|own| kept_apart(own, kept, 0).to_string());
-            let version = version.unwrap_or_default();
-            let waiting = partials
-                .entry((version, row.pane, row.epoch))
-                .or_insert_with(|| Waiting {
-                    profile: Profile::new(&layout.layout),
-                    from_offset: row.offset,
-                    to_offset: row.offset,
-                });
-            waiting.profile.update(layout, &decoded.batch, &[0]);
-            waiting.to_offset = row.offset;
+        if self.settled.len() >= WAITING_AT_ONCE || self.decoder.is_full() {
+            self.count()?;
         }
         Ok(())
-    })?;
-    for (partition, rows) in &counted {
-        for ((version, pane, epoch), waiting) in rows {
+    }
+
+    /// Counts what is in the decoder.
+    fn count(&mut self) -> Result<(), StoreError> {
+        for decoded in self.decoder.take() {
+            let batch = &decoded.batch;
+            let versions: Vec<Arc<str>> = batch
+                .version_names
+                .iter()
+                .map(|own| kept_apart(own, &self.versions, 0))
+                .collect();
+            let mut groups: BTreeMap<(String, Span, u32), Vec<u32>> = BTreeMap::new();
+            let mut kept = Vec::new();
+            for row in 0..batch.rows() {
+                let offset = batch.offsets[row];
+                let Some((pane, epoch, watermark)) = self.settled.remove(&offset) else {
+                    continue;
+                };
+                let version = versions[batch.versions[row] as usize].to_string();
+                groups
+                    .entry((version, pane, epoch))
+                    .or_default()
+                    .push(row as u32);
+                let id = batch.ids.get(row);
+                if keeps(self.rows, self.model, id, &self.partition, offset) {
+                    let row = row as u32;
+                    kept.push(KeptRow { row, watermark });
+                }
+            }
+            for (key, rows) in groups {
+                let offsets = rows.iter().map(|row| batch.offsets[*row as usize]);
+                let first = offsets.clone().min().unwrap_or(i64::MAX);
+                let last = offsets.max().unwrap_or(0);
+                let waiting = self.partials.entry(key).or_insert_with(|| Waiting {
+                    profile: Profile::new(&self.layout.layout),
+                    from_offset: first,
+                    to_offset: last,
+                });
+                waiting.profile.update(self.layout, batch, &rows);
+                waiting.to_offset = last;
+            }
+            if !kept.is_empty() {
+                let version = |place: u32| &*versions[place as usize];
+                let rows = rows_batch(batch, &self.layout.layout, &kept, version)?;
+                self.kept.add(lake::Kind::Rows, self.model, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, tx: &Transaction<'_>, layout_hash: &str) -> Result<Partition, StoreError> {
+        self.count()?;
+        for ((version, pane, epoch), waiting) in self.partials {
             let key = Key {
-                model: model.to_owned(),
-                version: version.clone(),
+                model: self.model.to_owned(),
+                version,
                 segment: String::new(),
             };
             let partial = PartialRow {
                 key,
-                pane: *pane,
-                epoch: *epoch,
+                pane,
+                epoch,
                 layout_hash: layout_hash.to_owned(),
                 from_offset: waiting.from_offset,
                 to_offset: waiting.to_offset,
                 rows: waiting.profile.rows,
                 profile: waiting.profile.to_bytes(),
             };
-            partials::replace(tx, partition, &partial)?;
+            partials::replace(tx, &self.partition, &partial)?;
         }
+        for buffer in self.kept.take(lake::Kind::Rows, self.model, DUE_AT_ONCE)? {
+            lake::buffer::insert(tx, &self.partition, &buffer)?;
+        }
+        Ok(self.partition)
     }
-    Ok(counted.into_keys().collect())
 }
+
+/// Counts every waiting row into partials, and keeps it where the model keeps rows; returns the partitions they came
+/// from.
+fn count_waiting(
+    tx: &Transaction<'_>,
+    model: &str,
+    layout: &Arc<CompiledLayout>,
+    layout_hash: &str,
+    rows: Rows,
+    limits: &Limits,
+) -> Result<Vec<Partition>, StoreError> {
+    let mut versions: BTreeMap<Partition, BTreeMap<String, u64>> = streams::of_model(tx, model)?
+        .into_iter()
+        .map(|(partition, row)| (partition, row.versions))
+        .collect();
+    let mut touched = Vec::new();
+    let mut current: Option<Counting<'_>> = None;
+    pending::for_each(tx, model, |partition, row| {
+        if current
+            .as_ref()
+            .is_none_or(|counting| counting.partition != partition)
+        {
+            let next = Counting {
+                model,
+                layout,
+                rows,
+                versions: versions.remove(&partition).unwrap_or_default(),
+                partition,
+                decoder: Decoder::new(limits.clone(), []),
+                settled: BTreeMap::new(),
+                partials: BTreeMap::new(),
+                kept: Kept::default(),
+            };
+            if let Some(done) = current.replace(next) {
+                touched.push(done.finish(tx, layout_hash)?);
+            }
+        }
+        match &mut current {
+            Some(counting) => counting.push(&row),
+            None => Ok(()),
+        }
+    })?;
+    if let Some(done) = current {
+        touched.push(done.finish(tx, layout_hash)?);
+    }
+    Ok(touched)
+}
+
+#[cfg(test)]
+#[path = "learning_tests.rs"]
+mod tests;

@@ -28,7 +28,7 @@ pub fn quality_scores(
             })
         };
         match rule.watch {
-            Watch::Drift | Watch::Freshness => {}
+            Watch::Drift | Watch::Freshness | Watch::Performance => {}
             Watch::NullRate | Watch::Unseen | Watch::OutOfDomain | Watch::WrongType => {
                 for (place, column) in layout.layout.columns.iter().enumerate() {
                     let Some(current) = profile

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::event::{Key, Millis, Span, WEEK};
 use crate::ingest::catalogue::Model;
-use crate::profile::{CompiledLayout, Profile};
-use crate::reference::{Block, Reference};
+use crate::profile::CompiledLayout;
+use crate::reference::Reference;
+use crate::reference::windows::{OfWindows, of_windows};
 use crate::rules::ReferenceSpec;
 use crate::service::learning::reference_row;
-use crate::stats::score::Verdict;
-use crate::store::{Store, StoreError, references, windows};
+use crate::store::{Store, references, windows};
 
 /// Fewest windows that a moving reference is made of: one window says nothing about how windows differ.
 const FEWEST_WINDOWS: usize = 2;
@@ -41,10 +41,39 @@ impl References {
         key: &Key,
         window: Span,
     ) -> anyhow::Result<Option<Arc<Reference>>> {
+        match self.of_promotion(model, layout, key, window)? {
+            Some(reference) => Ok(Some(reference)),
+            None => self.declared(model, layout, key, window),
+        }
+    }
+
+    /// The anchor: what the declaration names, for a window whose own reference came with a promotion. It never moves,
+    /// so that a slow change is seen that every new model takes for granted. `None` where it is the window's own.
+    pub fn anchor(
+        &self,
+        model: &Model,
+        layout: &CompiledLayout,
+        key: &Key,
+        window: Span,
+    ) -> anyhow::Result<Option<Arc<Reference>>> {
+        match self.of_promotion(model, layout, key, window)? {
+            Some(_) => self.declared(model, layout, key, window),
+            None => Ok(None),
+        }
+    }
+
+    fn declared(
+        &self,
+        model: &Model,
+        layout: &CompiledLayout,
+        key: &Key,
+        window: Span,
+    ) -> anyhow::Result<Option<Arc<Reference>>> {
         let spec = &model.declaration.window;
         let source = model.declaration.reference.to_string();
         match &model.declaration.reference {
-            ReferenceSpec::File(_) => self.bound(model, layout, key),
+            ReferenceSpec::Training => Ok(None),
+            ReferenceSpec::File(_) => self.bound(model, layout),
             ReferenceSpec::First(length) => {
                 // Asked before the bound reference is: a late revision of a window that is part of the reference is
                 // made before or after the reference was, as it happens, and a window may be closed anew after a
@@ -57,7 +86,7 @@ impl References {
                     return Ok(None);
                 };
                 // One made under an earlier declaration is replaced.
-                let bound = self.bound(model, layout, key)?;
+                let bound = self.bound(model, layout)?;
                 if bound.as_ref().is_some_and(|bound| bound.source == source) {
                     return Ok(bound);
                 }
@@ -78,7 +107,7 @@ impl References {
                     references::bind(tx, &name, "", expected.as_deref(), &row.hash)
                 })?;
                 // Whoever bound first has made the same one from the same windows.
-                self.bound(model, layout, key)
+                self.bound(model, layout)
             }
             ReferenceSpec::Trailing(count) => {
                 let back = (1..=Millis::from(*count)).rev();
@@ -111,16 +140,52 @@ impl References {
         }
     }
 
+    /// The reference of all versions without one of their own.
     fn bound(
         &self,
         model: &Model,
         layout: &CompiledLayout,
-        key: &Key,
     ) -> anyhow::Result<Option<Arc<Reference>>> {
         let hash = self
             .store
-            .read(|conn| references::bound(conn, &model.name, &key.version))?;
-        let Some(hash) = hash else { return Ok(None) };
+            .read(|conn| references::binding_of(conn, &model.name, ""))?;
+        match hash {
+            Some(hash) => self.loaded(layout, hash),
+            None => Ok(None),
+        }
+    }
+
+    /// The reference that came with the version's promotion, for windows behind those it is made of. Moving references
+    /// are declared to move, so they have no use for it.
+    fn of_promotion(
+        &self,
+        model: &Model,
+        layout: &CompiledLayout,
+        key: &Key,
+        window: Span,
+    ) -> anyhow::Result<Option<Arc<Reference>>> {
+        let moves = matches!(
+            model.declaration.reference,
+            ReferenceSpec::Trailing(_) | ReferenceSpec::SameHourOfWeek(_)
+        );
+        if moves || key.version.is_empty() {
+            return Ok(None);
+        }
+        let own = self
+            .store
+            .read(|conn| references::binding_of(conn, &model.name, &key.version))?;
+        let Some(own) = own else { return Ok(None) };
+        let reference = self.loaded(layout, own)?;
+        let is_behind =
+            |reference: &Arc<Reference>| reference.span.is_none_or(|span| window.end > span.end);
+        Ok(reference.filter(is_behind))
+    }
+
+    fn loaded(
+        &self,
+        layout: &CompiledLayout,
+        hash: String,
+    ) -> anyhow::Result<Option<Arc<Reference>>> {
         if let Some(reference) = self.lock().get(&hash) {
             return Ok(Some(Arc::clone(reference)));
         }
@@ -142,8 +207,7 @@ impl References {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Revision 0 of the windows `spans`, each a block if it has enough rows to be judged itself. Without `version` the one with the most rows there counts
-    /// (the first by name of equals), for all versions: inputs are the model's, whichever version reads them.
+    /// See [`of_windows`].
     fn made_of_windows(
         &self,
         model: &Model,
@@ -153,65 +217,15 @@ impl References {
         source: &str,
         fewest: usize,
     ) -> anyhow::Result<Option<Arc<Reference>>> {
-        let enough = model.declaration.window.min_rows;
-        let (Some(start), Some(end)) =
-            (spans.first().map(|s| s.start), spans.last().map(|s| s.end))
-        else {
-            return Ok(None);
-        };
-        let filter = windows::WindowFilter {
-            model: Some(model.name.to_string()),
-            version: version.map(str::to_owned),
-            after: Some(start),
-            through: Some(end),
-            ..windows::WindowFilter::default()
-        };
-        let mut by_version: BTreeMap<String, Vec<(Span, u64, Vec<u8>)>> = BTreeMap::new();
-        self.store.read(|conn| -> Result<(), StoreError> {
-            for latest in windows::latest(conn, &filter, u32::MAX)? {
-                if !spans.contains(&latest.span) {
-                    continue;
-                }
-                let revisions = windows::revisions(conn, &latest.key, latest.span)?;
-                let Some(first) = revisions.into_iter().find(|row| row.revision == 0) else {
-                    continue;
-                };
-                if first.rows < enough || first.verdict == Verdict::Incomplete {
-                    continue;
-                }
-                if let Some(profile) = windows::profile(conn, first.id)? {
-                    by_version
-                        .entry(first.key.version)
-                        .or_default()
-                        .push((first.span, first.rows, profile));
-                }
-            }
-            Ok(())
-        })?;
-        let rows =
-            |blocks: &[(Span, u64, Vec<u8>)]| blocks.iter().map(|(_, rows, _)| rows).sum::<u64>();
-        let chosen = by_version
-            .into_iter()
-            .rev()
-            .max_by_key(|(_, blocks)| rows(blocks));
-        let Some((_, mut blocks)) = chosen.filter(|(_, blocks)| blocks.len() >= fewest) else {
-            return Ok(None);
-        };
-        blocks.sort_by_key(|(span, _, _)| *span);
-        let blocks = blocks
-            .into_iter()
-            .map(|(span, _, bytes)| {
-                Ok(Block {
-                    span: Some(span),
-                    profile: Profile::from_bytes(&bytes, &layout.layout)?,
-                })
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Some(Arc::new(Reference::from_blocks(
-            &model.name,
+        let ask = OfWindows {
+            model: &model.name,
+            layout: &layout.layout,
+            version,
+            spans,
+            min_rows: model.declaration.window.min_rows,
+            fewest,
             source,
-            &layout.layout,
-            blocks,
-        )?)))
+        };
+        Ok(of_windows(&self.store, &ask)?.map(Arc::new))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
@@ -20,8 +20,6 @@ use crate::store::{Store, StoreError, cursors};
 
 /// Between two looks at whether everything read is committed.
 const SETTLE_STEP: Duration = Duration::from_millis(2);
-/// A log whose last offset is still unread after this, though librdkafka had told its end, ends with hidden records.
-const HIDDEN_TAIL: Duration = Duration::from_secs(2);
 /// The closer looks at least this often: leases, silence and other processes' commits do not notify us.
 const PASS_EVERY: Duration = Duration::from_secs(1);
 
@@ -45,7 +43,7 @@ impl Settler {
     pub(super) async fn ask(
         &self,
         commit: bool,
-    ) -> anyhow::Result<(BTreeMap<Partition, (i64, Option<Instant>)>, bool)> {
+    ) -> anyhow::Result<(BTreeMap<Partition, i64>, bool)> {
         let mut answers = Vec::new();
         for requests in &self.requests {
             let (answer, answered) = oneshot::channel();
@@ -71,9 +69,8 @@ impl Settler {
         let settler = Arc::clone(self);
         let ends = tokio::task::spawn_blocking(move || settler.topics.ends()).await??;
         let before = self.store.read_async(cursors::totals).await?.total();
-        let asked = Instant::now();
         loop {
-            let (own, _) = self.ask(true).await?;
+            self.ask(true).await?;
             let stored: BTreeMap<Partition, i64> = self
                 .store
                 .read_async(cursors::all)
@@ -82,12 +79,9 @@ impl Settler {
                 // A partition that stands still until somebody resets it is not waited for.
                 .map(|c| (c.partition, c.alarm.map_or(c.next_offset, |_| i64::MAX)))
                 .collect();
-            let done = ends.iter().all(|(partition, end)| {
-                let reached = stored.get(partition).copied().unwrap_or(0) >= *end;
-                // A log may end with records that no consumer is shown, such as the marks of transactions.
-                let told_end = own.get(partition).and_then(|(_, at_end)| *at_end);
-                reached || told_end.is_some() && asked.elapsed() > HIDDEN_TAIL
-            });
+            let done = ends
+                .iter()
+                .all(|(partition, end)| stored.get(partition).copied().unwrap_or(0) >= *end);
             if done {
                 break;
             }

@@ -1,6 +1,6 @@
 //! Shift of the mean, in standard deviations of the reference, judged by how much the means of blocks differ.
 
-use super::size_factor;
+use super::{size_factor, student_tail};
 
 /// Mean and spread of one sample's finite values.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,10 +99,10 @@ pub fn null_of_rows(reference: &Moments, current_rows: f64) -> Option<Null> {
 impl Null {
     /// Two-sided: the chance of a difference at least this large, in the column's unit.
     pub fn p_value(&self, difference: f64) -> f64 {
-        use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+        use statrs::distribution::{ContinuousCDF, Normal};
         let x = (difference / self.standard_error).abs();
         let tail = match self.degrees {
-            Some(degrees) => StudentsT::new(0.0, 1.0, degrees).map_or(0.5, |t| t.sf(x)),
+            Some(degrees) => student_tail(x, degrees),
             None => Normal::new(0.0, 1.0).map_or(0.5, |z| z.sf(x)),
         };
         if tail.is_nan() {

@@ -217,6 +217,12 @@ pub(crate) fn chi_squared_tail(x: f64, degrees: f64) -> f64 {
     }
 }
 
+/// P(t ≥ `x`) for Student's t with `degrees` > 0 degrees of freedom; 1/2 where there are none.
+pub(crate) fn student_tail(x: f64, degrees: f64) -> f64 {
+    use statrs::distribution::{ContinuousCDF, StudentsT};
+    StudentsT::new(0.0, 1.0, degrees).map_or(0.5, |t| t.sf(x))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! Alerts: the state of each (key, rule), and the log of its transitions. The state's form belongs to `rules`; here
 //! it is JSON text beside what is searched.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::error::Result;
@@ -113,32 +115,56 @@ pub fn log_transition(tx: &Transaction<'_>, transition: &TransitionRow) -> Resul
     Ok(inserted == 1)
 }
 
+/// The alerts of a key as they were at an event time, by rule: the last transition of each up to then. What late rows
+/// did to verdicts is no alert's transition.
+pub fn as_of(conn: &Connection, key: &Key, at: Millis) -> Result<BTreeMap<String, TransitionRow>> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {TRANSITION_COLUMNS} FROM transitions
+         WHERE model = ?1 AND version = ?2 AND segment = ?3 AND at <= ?4 AND to_status <> 'revised'
+         ORDER BY at, id"
+    ))?;
+    let rows = statement.query_map(
+        params![key.model, key.version, key.segment, at],
+        transition_from_row,
+    )?;
+    let mut found = BTreeMap::new();
+    for row in rows {
+        let row = row?;
+        found.insert(row.rule.clone(), row);
+    }
+    Ok(found)
+}
+
 /// The latest transitions of one model or of all, newest first.
 pub fn transitions(
     conn: &Connection,
     model: Option<&str>,
     limit: u32,
 ) -> Result<Vec<TransitionRow>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT idempotency_key, model, version, segment, rule, from_status, to_status, at, window_start,
-                window_end, body
-         FROM transitions WHERE (?1 IS NULL OR model = ?1) ORDER BY at DESC, id DESC LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![model, limit], |row| {
-        Ok(TransitionRow {
-            idempotency_key: row.get(0)?,
-            key: Key {
-                model: row.get(1)?,
-                version: row.get(2)?,
-                segment: row.get(3)?,
-            },
-            rule: row.get(4)?,
-            from_status: row.get(5)?,
-            to_status: row.get(6)?,
-            at: row.get(7)?,
-            window: Span::new(row.get(8)?, row.get(9)?),
-            body: row.get(10)?,
-        })
-    })?;
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {TRANSITION_COLUMNS} FROM transitions WHERE (?1 IS NULL OR model = ?1)
+         ORDER BY at DESC, id DESC LIMIT ?2"
+    ))?;
+    let rows = statement.query_map(params![model, limit], transition_from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+const TRANSITION_COLUMNS: &str = "idempotency_key, model, version, segment, rule, from_status, to_status, at, \
+                                  window_start, window_end, body";
+
+fn transition_from_row(row: &Row<'_>) -> rusqlite::Result<TransitionRow> {
+    Ok(TransitionRow {
+        idempotency_key: row.get(0)?,
+        key: Key {
+            model: row.get(1)?,
+            version: row.get(2)?,
+            segment: row.get(3)?,
+        },
+        rule: row.get(4)?,
+        from_status: row.get(5)?,
+        to_status: row.get(6)?,
+        at: row.get(7)?,
+        window: Span::new(row.get(8)?, row.get(9)?),
+        body: row.get(10)?,
+    })
 }

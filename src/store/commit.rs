@@ -12,17 +12,20 @@ use super::cursors::Counts;
 use super::error::Result;
 use super::failpoint::failpoint;
 use super::gaps::{self, Gap};
+use super::lake::{self, BufferRow};
 use super::partials::{self, PartialRow};
 use super::pending::{self, PendingRow};
 use super::rejections::{self, RejectionRow};
 use super::streams::{self, StreamRow};
 use super::{cursors, layouts};
-use crate::event::{Millis, Partition};
+use crate::event::{Millis, Partition, RecordKind};
 
 /// All that one partition's records did since its last commit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartitionCommit {
     pub partition: Partition,
+    /// What its records are.
+    pub kind: RecordKind,
     /// The `seq` that the partition had when loaded or last committed; 0 for a partition never committed.
     pub expected_seq: u64,
     /// The next offset to read.
@@ -36,6 +39,8 @@ pub struct PartitionCommit {
     /// The partials that changed, each whole.
     pub partials: Vec<PartialRow>,
     pub pending: Vec<PendingRow>,
+    /// Rows and labels that are kept.
+    pub lake: Vec<BufferRow>,
     /// Models whose rows were treated as having no layout: a conflict if they have one now.
     pub learning: Vec<String>,
     pub rejections: Vec<RejectionRow>,
@@ -145,6 +150,11 @@ fn apply(conn: &Connection, commit: &PartitionCommit) -> Result<Option<ConflictR
         pending::insert(conn, partition, row)?;
     }
     failpoint("commit.after_pending");
+
+    for row in &commit.lake {
+        lake::buffer::insert(conn, partition, row)?;
+    }
+    failpoint("commit.after_lake");
 
     for rejection in &commit.rejections {
         rejections::insert(conn, partition, rejection)?;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::event::{DAY, Reason, Span};
+use crate::event::{DAY, Reason, RecordKind, Span};
 use crate::store::layouts::StoredLayout;
 use crate::store::partials::load_partial;
 use crate::store::testing::{key, moved, partial, partition, scratch};
@@ -55,6 +55,7 @@ fn everything_committed_is_found_again() {
         late: 1,
         duplicate: 1,
         versions: BTreeMap::from([("7".to_string(), 6)]),
+        kind: RecordKind::Predictions,
     }];
     one.partials = vec![partial(6)];
     one.rejections = vec![
@@ -228,6 +229,7 @@ fn rows_without_a_layout_conflict_once_there_is_one() {
         ts: 4,
         epoch: 0,
         pane: Span::new(0, DAY),
+        watermark: -7,
         payload: b"{}".to_vec(),
     };
     let mut learning = moved(0, 0, 10);
@@ -353,6 +355,7 @@ fn an_alarm_stops_a_partition_until_it_is_reset_and_its_past_still_counts() {
         late: 0,
         duplicate: 0,
         versions: BTreeMap::new(),
+        kind: RecordKind::Predictions,
     }];
     one.rejections = vec![rejection(1, Reason::BadTs)];
     apply_one(&store, one);

@@ -11,16 +11,19 @@ use rusqlite::{Connection, Transaction};
 
 use super::alerts::{AlertRow, TransitionRow};
 use super::commit::{CommitOutcome, commit};
+use super::lake::testing::{buffer, labels};
 use super::layouts::StoredLayout;
 use super::outbox::NewNotification;
+use super::performance::{PerformanceBody, PerformanceRow, Stage};
 use super::references::ReferenceRow;
 use super::scores::RuleScore;
 use super::testing::{key, moved, partial, partition, score, window};
 use super::{
     Gap, PartialRow, PendingRow, RejectionRow, Store, alerts, failpoint, layouts, leases,
-    load_partition, models, outbox, partials, pending, references, windows,
+    load_partition, models, outbox, partials, pending, performance, references, windows,
 };
 use crate::event::{DAY, Reason, Span};
+use crate::stats::score::Verdict;
 
 const FOLDER_VARIABLE: &str = "DRIFTLINE_CRASH_TEST_FOLDER";
 const SIGABRT: i32 = 6;
@@ -51,8 +54,10 @@ fn go_on(store: &Store) {
             ts: 4,
             epoch: 0,
             pane: Span::new(0, DAY),
+            watermark: 0,
             payload: b"{}".to_vec(),
         }];
+        one.lake = vec![buffer(&labels(next..next + 5, |offset| offset), 0)];
         one.gaps = vec![Gap {
             from_offset: next,
             to_offset: next + 1,
@@ -156,6 +161,20 @@ fn close(tx: &Transaction<'_>) -> super::Result<()> {
         }
     )?);
     partials::delete_through(tx, "delay", DAY)?;
+    performance::insert(
+        tx,
+        &PerformanceRow {
+            key: key("7"),
+            span: Span::new(0, DAY),
+            age: DAY,
+            stage: Stage::Judged,
+            verdict: Verdict::Ok,
+            rows: 20,
+            labelled: 5,
+            body: PerformanceBody::default(),
+        },
+    )?;
+    assert!(performance::advance(tx, "delay", DAY, None, DAY)?);
     Ok(())
 }
 
@@ -219,12 +238,16 @@ fn dying_at_any_step_changes_no_row() {
     go_on(&Store::open(whole.path()).expect("opens"));
     let expected = dump(whole.path());
     assert!(
-        expected.values().filter(|rows| !rows.is_empty()).count() >= 14,
+        expected.values().filter(|rows| !rows.is_empty()).count() >= 17,
         "the scene fills most tables"
     );
 
     // The others are passed outside this room.
-    let ours = |name: &&&str| !name.starts_with("notify.") && !name.starts_with("closing.");
+    let ours = |name: &&&str| {
+        !["notify.", "closing.", "retrain.", "lake."]
+            .iter()
+            .any(|room| name.starts_with(room))
+    };
     for name in failpoint::NAMES.iter().filter(ours) {
         for nth in [1, 2] {
             let folder = tempfile::tempdir().expect("a temporary folder");

@@ -4,16 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::commit::PartitionCommit;
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::partials::{self, PartialKey};
 use super::rejections::{self, RejectionRow};
 use super::streams::{self, StreamRow};
 use super::{gaps, pending};
-use crate::event::{Partition, Reason};
+use crate::event::{Partition, Reason, RecordKind};
 
 /// What became of a partition's records so far. The four sum to the records read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ impl std::ops::AddAssign for Counts {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
     pub partition: Partition,
+    /// What its records are.
+    pub kind: RecordKind,
     pub seq: u64,
     pub next_offset: i64,
     pub dedupe_offset: i64,
@@ -65,9 +67,15 @@ pub fn is_archived(partition: &Partition) -> bool {
     partition.topic.contains(ARCHIVE_MARK)
 }
 
+/// A topic's name as the broker has or had it, also for an archived partition.
+pub fn live_topic(topic: &str) -> &str {
+    topic.split(ARCHIVE_MARK).next().unwrap_or(topic)
+}
+
 /// A partition's whole state, but for the bytes of its partials (see [`partials::load_partial`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedPartition {
+    pub kind: RecordKind,
     pub seq: u64,
     pub next_offset: i64,
     pub dedupe_offset: i64,
@@ -89,6 +97,7 @@ pub fn load_partition(conn: &Connection, partition: &Partition) -> Result<Option
         return Ok(None);
     };
     Ok(Some(LoadedPartition {
+        kind: cursor.kind,
         seq: cursor.seq,
         next_offset: cursor.next_offset,
         dedupe_offset: cursor.dedupe_offset,
@@ -107,17 +116,17 @@ pub fn load_partition(conn: &Connection, partition: &Partition) -> Result<Option
     }))
 }
 
-const COLUMNS: &str =
-    "topic, partition, seq, next_offset, dedupe_offset, used, late, duplicate, rejected, alarm";
+const COLUMNS: &str = "topic, partition, seq, next_offset, dedupe_offset, used, late, duplicate, rejected, alarm, kind";
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Cursor> {
-    let topic: String = row.get(0)?;
+fn from_row(row: &Row<'_>) -> Result<Cursor> {
+    let (topic, kind): (String, String) = (row.get(0)?, row.get(10)?);
     let archived = topic.contains(ARCHIVE_MARK);
     Ok(Cursor {
         partition: Partition {
             topic,
             partition: row.get(1)?,
         },
+        kind: RecordKind::parse(&kind).ok_or_else(|| StoreError::record_kind(kind))?,
         seq: row.get::<_, i64>(2)?.cast_unsigned(),
         next_offset: row.get(3)?,
         dedupe_offset: row.get(4)?,
@@ -136,9 +145,8 @@ pub fn get(conn: &Connection, partition: &Partition) -> Result<Option<Cursor>> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM cursors WHERE topic = ?1 AND partition = ?2"
     ))?;
-    Ok(statement
-        .query_row(params![partition.topic, partition.partition], from_row)
-        .optional()?)
+    let mut rows = statement.query(params![partition.topic, partition.partition])?;
+    rows.next()?.map(from_row).transpose()
 }
 
 /// Every cursor, archived ones included, by topic and partition.
@@ -146,8 +154,12 @@ pub fn all(conn: &Connection) -> Result<Vec<Cursor>> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM cursors ORDER BY topic, partition"
     ))?;
-    let rows = statement.query_map([], from_row)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query([])?;
+    let mut cursors = Vec::new();
+    while let Some(row) = rows.next()? {
+        cursors.push(from_row(row)?);
+    }
+    Ok(cursors)
 }
 
 /// What became of all records ever read, over all partitions.
@@ -159,15 +171,24 @@ pub fn totals(conn: &Connection) -> Result<Counts> {
     Ok(totals)
 }
 
+/// The same of records of one kind.
+pub fn totals_of_kind(conn: &Connection, kind: RecordKind) -> Result<Counts> {
+    let mut totals = Counts::default();
+    for cursor in all(conn)?.iter().filter(|cursor| cursor.kind == kind) {
+        totals += cursor.counts;
+    }
+    Ok(totals)
+}
+
 /// Moves the cursor if nobody else has; it never moves backwards.
 pub(super) fn compare_and_set(conn: &Connection, commit: &PartitionCommit) -> Result<bool> {
     let sql = if commit.expected_seq == 0 {
-        "INSERT INTO cursors (topic, partition, seq, next_offset, dedupe_offset, used, late, duplicate, rejected)
-         VALUES (?1, ?2, ?3 + 1, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING"
+        "INSERT INTO cursors (topic, partition, seq, next_offset, dedupe_offset, used, late, duplicate, rejected, kind)
+         VALUES (?1, ?2, ?3 + 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING"
     } else {
         "UPDATE cursors SET seq = ?3 + 1, next_offset = ?4, dedupe_offset = ?5, used = ?6, late = ?7,
                 duplicate = ?8, rejected = ?9
-         WHERE topic = ?1 AND partition = ?2 AND seq = ?3 AND next_offset <= ?4 AND alarm IS NULL"
+         WHERE topic = ?1 AND partition = ?2 AND seq = ?3 AND next_offset <= ?4 AND alarm IS NULL AND kind = ?10"
     };
     let changed = conn.prepare_cached(sql)?.execute(params![
         commit.partition.topic,
@@ -179,6 +200,7 @@ pub(super) fn compare_and_set(conn: &Connection, commit: &PartitionCommit) -> Re
         commit.counts.late.cast_signed(),
         commit.counts.duplicate.cast_signed(),
         commit.counts.rejected.cast_signed(),
+        commit.kind.as_str(),
     ])?;
     Ok(changed == 1)
 }
@@ -215,6 +237,8 @@ pub fn reset_cursor(tx: &Transaction<'_>, partition: &Partition, next_offset: i6
         "rejections",
         "rejection_counts",
         "gaps",
+        "lake_buffer",
+        "segments",
     ] {
         tx.execute(
             &format!("UPDATE {table} SET topic = ?3 WHERE topic = ?1 AND partition = ?2"),
@@ -231,9 +255,15 @@ pub fn reset_cursor(tx: &Transaction<'_>, partition: &Partition, next_offset: i6
         params![partition.topic, partition.partition],
     )?;
     tx.execute(
-        "INSERT INTO cursors (topic, partition, seq, next_offset, dedupe_offset, used, late, duplicate, rejected)
-         VALUES (?1, ?2, ?3, ?4, ?4, 0, 0, 0, 0)",
-        params![partition.topic, partition.partition, cursor.seq.cast_signed() + 1, next_offset],
+        "INSERT INTO cursors (topic, partition, seq, next_offset, dedupe_offset, used, late, duplicate, rejected, kind)
+         VALUES (?1, ?2, ?3, ?4, ?4, 0, 0, 0, 0, ?5)",
+        params![
+            partition.topic,
+            partition.partition,
+            cursor.seq.cast_signed() + 1,
+            next_offset,
+            cursor.kind.as_str()
+        ],
     )?;
     Ok(true)
 }

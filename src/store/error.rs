@@ -57,6 +57,22 @@ impl StoreError {
         matches!(self, StoreError::LeaseLost { .. })
     }
 
+    /// Rows or labels could not be put into the form of the lake, or read from it.
+    pub fn lake(error: impl std::fmt::Display) -> Self {
+        StoreError::Unreadable {
+            what: "lake buffer",
+            found: error.to_string(),
+        }
+    }
+
+    /// A kind of records that this binary does not know.
+    pub(super) fn record_kind(found: String) -> Self {
+        StoreError::Unreadable {
+            what: "kind of records",
+            found,
+        }
+    }
+
     /// A stored profile could not be read.
     pub fn damaged(error: impl std::fmt::Display) -> Self {
         StoreError::Unreadable {

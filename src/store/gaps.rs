@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, params};
 
 use super::error::Result;
-use crate::event::{Millis, Partition, Span};
+use crate::event::{Millis, Partition, RecordKind, Span};
 
 /// Lost offsets, `[from_offset, to_offset)`, of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,15 +53,34 @@ pub(super) fn end(conn: &Connection, partition: &Partition, model: &str, ts: Mil
     Ok(())
 }
 
-/// Gaps that touch `window` of `model`, with how many offsets each has lost.
+/// Gaps in predictions that touch `window` of `model`, with how many offsets each has lost.
 pub fn touching(conn: &Connection, model: &str, window: Span) -> Result<Vec<(Partition, Gap)>> {
+    of_kind(conn, model, window, RecordKind::Predictions)
+}
+
+/// Gaps in labels: lost labels of `model` may have had a `ts` in `span`.
+pub fn labels_touching(
+    conn: &Connection,
+    model: &str,
+    span: Span,
+) -> Result<Vec<(Partition, Gap)>> {
+    of_kind(conn, model, span, RecordKind::Labels)
+}
+
+fn of_kind(
+    conn: &Connection,
+    model: &str,
+    span: Span,
+    kind: RecordKind,
+) -> Result<Vec<(Partition, Gap)>> {
     let mut statement = conn.prepare_cached(
         "SELECT g.topic, g.partition, g.from_offset, g.to_offset, s.span_start, s.span_end
          FROM gap_spans s JOIN gaps g ON g.id = s.gap_id
-         WHERE s.model = ?1 AND s.span_end > ?2 AND s.span_start < ?3
+              JOIN cursors c ON c.topic = g.topic AND c.partition = g.partition
+         WHERE s.model = ?1 AND s.span_end > ?2 AND s.span_start < ?3 AND c.kind = ?4
          ORDER BY g.topic, g.partition, g.from_offset",
     )?;
-    let rows = statement.query_map(params![model, window.start, window.end], |row| {
+    let rows = statement.query_map(params![model, span.start, span.end, kind.as_str()], |row| {
         let partition = Partition {
             topic: row.get(0)?,
             partition: row.get(1)?,

@@ -15,6 +15,7 @@
 pub mod handle;
 mod schema;
 
+pub mod bloom;
 pub mod error;
 pub mod failpoint;
 
@@ -26,15 +27,22 @@ pub mod pending;
 pub mod rejections;
 pub mod streams;
 
+pub mod lake;
+
 pub mod layouts;
 pub mod leases;
 pub mod models;
 pub mod references;
 pub mod ticks;
+pub mod vitals;
 
 pub mod alerts;
+pub mod performance;
 pub mod scores;
 pub mod windows;
+
+pub mod registry;
+pub mod runs;
 
 pub mod outbox;
 pub mod receivers;
@@ -47,6 +55,7 @@ pub use error::{Result, StoreError};
 pub use failpoint::failpoint;
 pub use gaps::Gap;
 pub use handle::Store;
+pub use lake::{Lake, LakeError};
 pub use partials::{PartialKey, PartialRow};
 pub use pending::PendingRow;
 pub use rejections::RejectionRow;

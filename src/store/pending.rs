@@ -18,6 +18,8 @@ pub struct PendingRow {
     pub ts: Millis,
     pub epoch: u32,
     pub pane: Span,
+    /// The partition's watermark of the model before this row.
+    pub watermark: Millis,
     /// The message as it came.
     pub payload: Vec<u8>,
 }
@@ -36,7 +38,7 @@ pub fn for_each(
     mut take: impl FnMut(Partition, PendingRow) -> Result<()>,
 ) -> Result<()> {
     let mut statement = conn.prepare_cached(
-        "SELECT topic, partition, \"offset\", ts, epoch, pane_start, pane_end, payload FROM pending
+        "SELECT topic, partition, \"offset\", ts, epoch, pane_start, pane_end, watermark, payload FROM pending
          WHERE model = ?1 ORDER BY topic, partition, \"offset\"",
     )?;
     let mut rows = statement.query([model])?;
@@ -51,7 +53,8 @@ pub fn for_each(
             ts: row.get(3)?,
             epoch: row.get(4)?,
             pane: Span::new(row.get(5)?, row.get(6)?),
-            payload: row.get(7)?,
+            watermark: row.get(7)?,
+            payload: row.get(8)?,
         };
         take(partition, pending)?;
     }
@@ -135,8 +138,9 @@ pub fn delete(tx: &Transaction<'_>, model: &str) -> Result<usize> {
 
 pub(super) fn insert(conn: &Connection, partition: &Partition, row: &PendingRow) -> Result<()> {
     conn.prepare_cached(
-        "INSERT INTO pending (model, topic, partition, \"offset\", ts, epoch, pane_start, pane_end, bytes, payload)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+        "INSERT INTO pending (model, topic, partition, \"offset\", ts, epoch, pane_start, pane_end, bytes, payload,
+                              watermark)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
          ON CONFLICT (model, topic, partition, \"offset\") DO NOTHING",
     )?
     .execute(params![
@@ -150,6 +154,7 @@ pub(super) fn insert(conn: &Connection, partition: &Partition, row: &PendingRow)
         row.pane.end,
         i64::try_from(row.payload.len()).unwrap_or(i64::MAX),
         row.payload,
+        row.watermark,
     ])?;
     Ok(())
 }

@@ -99,7 +99,8 @@ pub fn bound(conn: &Connection, model: &str, version: &str) -> Result<Option<Str
     }
 }
 
-fn binding_of(conn: &Connection, model: &str, version: &str) -> Result<Option<String>> {
+/// The reference that is bound to exactly this version.
+pub fn binding_of(conn: &Connection, model: &str, version: &str) -> Result<Option<String>> {
     let mut statement = conn
         .prepare_cached("SELECT hash FROM reference_bindings WHERE model = ?1 AND version = ?2")?;
     Ok(statement

@@ -179,6 +179,63 @@ mod tests {
         assert_eq!(extra, 8);
     }
 
+    /// The tables of a file, with what SQLite knows of their columns.
+    fn columns(conn: &Connection) -> Vec<String> {
+        let mut statement = conn
+            .prepare(
+                "SELECT t.name, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk
+                 FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY 1, 2",
+            )
+            .expect("a statement");
+        let shown = statement
+            .query_map([], |row| {
+                let cells: Vec<rusqlite::types::Value> = (0..6)
+                    .map(|place| row.get(place))
+                    .collect::<rusqlite::Result<_>>()?;
+                Ok(format!("{cells:?}"))
+            })
+            .expect("it runs");
+        shown.collect::<rusqlite::Result<_>>().expect("texts")
+    }
+
+    #[test]
+    fn a_file_of_the_first_release_becomes_one_of_this_release() {
+        let mut old = memory();
+        upgrade(&mut old, include_str!("schema_1.sql"), &[]).expect("the old schema");
+        old.execute_batch(
+            "INSERT INTO cursors VALUES ('predictions', 0, 1, 10, 5, 9, 0, 1, 0, NULL);
+             INSERT INTO streams VALUES ('predictions', 0, 'power', 7, 8, 0, 9, 0, 1, '{\"1\":9}');
+             INSERT INTO pending (model, topic, partition, \"offset\", ts, epoch, pane_start, pane_end, bytes, payload)
+             VALUES ('power', 'predictions', 0, 3, 4, 0, 0, 10, 2, x'7b7d');",
+        )
+        .expect("rows of the old schema");
+        upgrade(&mut old, SCHEMA, UPGRADES).expect("upgrades");
+        let mut new = memory();
+        upgrade(&mut new, SCHEMA, UPGRADES).expect("the schema is valid");
+        assert_eq!(columns(&old), columns(&new));
+
+        let power = crate::event::Partition {
+            topic: "predictions".to_owned(),
+            partition: 0,
+        };
+        let loaded = super::super::load_partition(&old, &power).expect("reads");
+        let loaded = loaded.expect("it was committed");
+        assert_eq!((loaded.next_offset, loaded.counts.used), (10, 9));
+        assert_eq!(loaded.kind, crate::event::RecordKind::Predictions);
+        assert_eq!(
+            loaded.streams[0].kind,
+            crate::event::RecordKind::Predictions
+        );
+        assert_eq!(loaded.pending_rows["power"], 1);
+        let mut waiting = Vec::new();
+        super::super::pending::for_each(&old, "power", |_, row| {
+            waiting.push((row.offset, row.watermark));
+            Ok(())
+        })
+        .expect("reads");
+        assert_eq!(waiting, [(3, i64::MIN)]);
+    }
+
     #[test]
     fn a_failing_upgrade_leaves_the_old_version() {
         let mut conn = memory();

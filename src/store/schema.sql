@@ -18,6 +18,8 @@ CREATE TABLE cursors (
     duplicate     INTEGER NOT NULL,
     rejected      INTEGER NOT NULL,
     alarm         TEXT,
+    -- `predictions` or `labels`: what the topic holds.
+    kind          TEXT NOT NULL DEFAULT 'predictions',
     PRIMARY KEY (topic, partition)
 ) STRICT, WITHOUT ROWID;
 
@@ -32,7 +34,7 @@ CREATE TABLE streams (
     late      INTEGER NOT NULL,
     duplicate INTEGER NOT NULL,
     versions  TEXT NOT NULL,
-    -- `predictions` or `labels`: what the topic holds.
+    -- As the partition's.
     kind      TEXT NOT NULL DEFAULT 'predictions',
     PRIMARY KEY (topic, partition, model)
 ) STRICT, WITHOUT ROWID;
@@ -164,9 +166,9 @@ CREATE TABLE ticks (model TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT
 -- Lake ------------------------------------------------------------------------------------------------------
 
 -- Rows and labels that are counted and not yet in a segment: Arrow IPC streams, in the order of their offsets.
--- `kind` is `rows` or `labels`.
+-- `kind` is `rows` or `labels`. No id is used twice: whoever flushes names what it read by them.
 CREATE TABLE lake_buffer (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     kind         TEXT NOT NULL,
     model        TEXT NOT NULL,
     topic        TEXT NOT NULL,
@@ -262,9 +264,10 @@ CREATE TABLE retrain_refusals (
     at_wall INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Immutable models by the hash of their file; an external one has no file of ours.
+-- Immutable models by the hash of their file; an external one has no file of ours. Two models fitted to the same rows
+-- have the same hash.
 CREATE TABLE model_files (
-    hash     TEXT PRIMARY KEY,
+    hash     TEXT NOT NULL,
     model    TEXT NOT NULL,
     version  TEXT NOT NULL,
     parent   TEXT,
@@ -273,6 +276,7 @@ CREATE TABLE model_files (
     created  INTEGER NOT NULL,
     manifest TEXT NOT NULL,
     card     TEXT NOT NULL,
+    PRIMARY KEY (model, hash),
     UNIQUE (model, version)
 ) STRICT;
 -- Who serves now, and who did: `seq` is what a move compares and sets.
@@ -389,4 +393,16 @@ CREATE TABLE receivers (
     target               TEXT NOT NULL,
     disabled_wall        INTEGER,
     throttled_until_wall INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Vital signs ------------------------------------------------------------------------------------------------
+
+-- What each process exported of itself when event time had come to `at`, so that a year that was read in a minute can
+-- be looked at afterwards. No result: nothing is decided by it.
+CREATE TABLE vitals (
+    at      INTEGER NOT NULL,
+    holder  TEXT NOT NULL,
+    at_wall INTEGER NOT NULL,
+    body    TEXT NOT NULL,
+    PRIMARY KEY (at, holder)
 ) STRICT, WITHOUT ROWID;

@@ -1,14 +1,15 @@
 -- From version 1 to 2: the lake, performance and retraining.
 
+ALTER TABLE cursors ADD COLUMN kind TEXT NOT NULL DEFAULT 'predictions';
 ALTER TABLE streams ADD COLUMN kind TEXT NOT NULL DEFAULT 'predictions';
 ALTER TABLE pending ADD COLUMN watermark INTEGER NOT NULL DEFAULT -9223372036854775808;
 
 -- Lake ------------------------------------------------------------------------------------------------------
 
 -- Rows and labels that are counted and not yet in a segment: Arrow IPC streams, in the order of their offsets.
--- `kind` is `rows` or `labels`.
+-- `kind` is `rows` or `labels`. No id is used twice: whoever flushes names what it read by them.
 CREATE TABLE lake_buffer (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     kind         TEXT NOT NULL,
     model        TEXT NOT NULL,
     topic        TEXT NOT NULL,
@@ -104,9 +105,10 @@ CREATE TABLE retrain_refusals (
     at_wall INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Immutable models by the hash of their file; an external one has no file of ours.
+-- Immutable models by the hash of their file; an external one has no file of ours. Two models fitted to the same rows
+-- have the same hash.
 CREATE TABLE model_files (
-    hash     TEXT PRIMARY KEY,
+    hash     TEXT NOT NULL,
     model    TEXT NOT NULL,
     version  TEXT NOT NULL,
     parent   TEXT,
@@ -115,6 +117,7 @@ CREATE TABLE model_files (
     created  INTEGER NOT NULL,
     manifest TEXT NOT NULL,
     card     TEXT NOT NULL,
+    PRIMARY KEY (model, hash),
     UNIQUE (model, version)
 ) STRICT;
 -- Who serves now, and who did: `seq` is what a move compares and sets.
@@ -137,4 +140,16 @@ CREATE TABLE champion_moves (
     at             INTEGER NOT NULL,
     at_wall        INTEGER NOT NULL,
     PRIMARY KEY (model, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Vital signs ------------------------------------------------------------------------------------------------
+
+-- What each process exported of itself when event time had come to `at`, so that a year that was read in a minute can
+-- be looked at afterwards. No result: nothing is decided by it.
+CREATE TABLE vitals (
+    at      INTEGER NOT NULL,
+    holder  TEXT NOT NULL,
+    at_wall INTEGER NOT NULL,
+    body    TEXT NOT NULL,
+    PRIMARY KEY (at, holder)
 ) STRICT, WITHOUT ROWID;

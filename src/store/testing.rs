@@ -7,7 +7,7 @@ use super::commit::PartitionCommit;
 use super::cursors::Counts;
 use super::partials::PartialRow;
 use super::windows::{Covered, NewWindow};
-use crate::event::{DAY, Key, Partition, Span};
+use crate::event::{DAY, Key, Partition, RecordKind, Span};
 use crate::stats::score::{Score, Verdict};
 
 /// A store in a folder of its own; the folder goes with the first part.
@@ -36,6 +36,7 @@ pub fn key(version: &str) -> Key {
 pub fn moved(number: i32, expected_seq: u64, next_offset: i64) -> PartitionCommit {
     PartitionCommit {
         partition: partition(number),
+        kind: RecordKind::Predictions,
         expected_seq,
         next_offset,
         dedupe_offset: 0,
@@ -46,6 +47,7 @@ pub fn moved(number: i32, expected_seq: u64, next_offset: i64) -> PartitionCommi
         streams: Vec::new(),
         partials: Vec::new(),
         pending: Vec::new(),
+        lake: Vec::new(),
         learning: Vec::new(),
         rejections: Vec::new(),
         gaps: Vec::new(),

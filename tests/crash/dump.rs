@@ -1,11 +1,15 @@
 //! A store as sorted lines of text: everything that must not depend on who was killed when.
 //!
-//! Left out is wall time and what follows from it: leases, ticks, how often and when a notification was tried, whether
+//! What the lake holds is shown row by row, whatever buffers and files it lies in. Left out is wall time and what follows from it: leases, ticks, how often and when a notification was tried, whether
 //! a copy was acknowledged, and numbers that only name rows. Bytes are shown by their hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use driftline::store::lake::{self, Kind};
+use driftline::store::{Lake, LakeError};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
@@ -21,6 +25,13 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     ("pending", &["id"]),
     ("rejections", &["copied"]),
     ("gaps", &["id"]),
+    // What was flushed and compacted when is a matter of wall time; the rows are shown instead.
+    ("lake_buffer", &["*"]),
+    ("segments", &["*"]),
+    ("dropped_segments", &["*"]),
+    ("sqlite_sequence", &["*"]),
+    ("vitals", &["*"]),
+    ("performance", &["id"]),
     ("windows", &["id"]),
     ("scores", &["window_id"]),
     ("transitions", &["id"]),
@@ -36,6 +47,9 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// Of reading a lake whose files are being replaced.
+const TRIES: usize = 10;
 
 /// The store inside the data folder.
 pub const FILE_NAME: &str = "driftline.sqlite";
@@ -116,6 +130,8 @@ impl Dump {
                 lines.push(format!("{table}: {}", cells.join(" | ")));
             }
         }
+        drop(snapshot);
+        lines.extend(lake(data_dir));
         lines.sort();
         Self { lines }
     }
@@ -158,6 +174,79 @@ impl Dump {
             only(&there, &here)
         );
     }
+}
+
+/// Every row and label of the lake: where it comes from, and a hash of what it says.
+fn lake(data_dir: &Path) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let location = data_dir.join("lake").display().to_string();
+    let lake = Lake::open(&location).expect("the lake opens");
+    for _ in 0..TRIES {
+        if let Ok(lines) = runtime.block_on(read_lake(data_dir, &lake)) {
+            return lines;
+        }
+        // A service that still runs has replaced a file meanwhile: there is a newer catalogue.
+    }
+    panic!("the lake at {location} cannot be read")
+}
+
+async fn read_lake(data_dir: &Path, lake: &Lake) -> Result<Vec<String>, LakeError> {
+    let conn = open(data_dir).expect("there is a store");
+    let snapshot = conn.unchecked_transaction().expect("a snapshot");
+    let all = i64::MIN..i64::MAX;
+    let mut lines = Vec::new();
+    for model in texts(
+        &snapshot,
+        "SELECT model FROM segments UNION SELECT model FROM lake_buffer",
+    ) {
+        for kind in Kind::ALL {
+            let mut batches = lake::buffered(&snapshot, kind, &model, all.clone())?;
+            for segment in lake::segments(&snapshot, kind, &model, all.clone())? {
+                batches.extend(lake.read(&segment.path, None).await?);
+            }
+            let kind = kind.as_str();
+            for batch in &batches {
+                lines.extend(rows(batch).map(|row| format!("lake {kind}: {model} | {row}")));
+            }
+        }
+    }
+    Ok(lines)
+}
+
+fn rows(batch: &RecordBatch) -> impl Iterator<Item = String> {
+    let options = FormatOptions::default().with_null("null");
+    let shown: Vec<ArrayFormatter<'_>> = batch
+        .columns()
+        .iter()
+        .map(|column| {
+            ArrayFormatter::try_new(column, &options).expect("a column that can be shown")
+        })
+        .collect();
+    let schema = batch.schema();
+    let place = |name: &str| schema.index_of(name).expect("a column of the lake");
+    let named =
+        ["topic", "partition", "offset", "id", "ts", "watermark"].map(|name| (name, place(name)));
+    let row = |row: usize| {
+        let cells: Vec<String> = shown
+            .iter()
+            .map(|column| column.value(row).to_string())
+            .collect();
+        let hash = Sha256::digest(cells.join("\u{1f}"));
+        let hash: String = hash
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let named = named.map(|(name, place)| format!("{name}={}", cells[place]));
+        format!("{} | {hash}", named.join(" | "))
+    };
+    (0..batch.num_rows())
+        .map(row)
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 fn texts(conn: &Connection, sql: &str) -> Vec<String> {

@@ -30,13 +30,31 @@ const LATER: &[(&str, u64)] = &[
     ("alerts.after_transition", 3),
     ("outbox.before_insert", 2),
     ("outbox.after_insert", 2),
+    ("lake.compact_before_put", 2),
+    ("lake.compact_after_put", 2),
+    ("lake.compact_before_catalogue", 2),
+    ("lake.compact_after_catalogue", 2),
+    ("lake.compact_after_drop", 2),
+    ("lake.sweep_before_delete", 1),
+    ("lake.sweep_after_delete", 1),
+    ("lake.sweep_after_forget", 1),
     ("notify.after_claim", 2),
     ("notify.after_send", 2),
     ("notify.after_settle", 2),
 ];
 
-/// Points that this play does not pass, and why.
-const NEVER: &[(&str, &str)] = &[];
+/// How the names of points begin that this play does not pass, and why.
+const NEVER: &[(&str, &str)] = &[
+    (
+        "lake.before_expire",
+        "nothing of some weeks is too old; the lake's own crash test passes it",
+    ),
+    ("lake.after_expire", "as before"),
+    (
+        "retrain.",
+        "nothing is retrained; the crash test of that room passes them",
+    ),
+];
 
 /// Most of a run is waiting: for the broker, for the disk, for the next look at the outbox.
 const AT_ONCE: usize = 4;
@@ -51,7 +69,10 @@ fn death_between_any_two_steps_changes_nothing() {
         .copied()
         .chain(NEVER.iter().map(|(name, _)| (*name, 0)))
     {
-        assert!(NAMES.contains(&name), "{name} is no failpoint");
+        assert!(
+            NAMES.iter().any(|known| known.starts_with(name)),
+            "{name} is no failpoint"
+        );
     }
     let later = |name: &str| {
         LATER
@@ -61,7 +82,8 @@ fn death_between_any_two_steps_changes_nothing() {
     };
     let points = NAMES
         .iter()
-        .filter(|name| !NEVER.iter().any(|(never, _)| never == *name));
+        .filter(|name| !NEVER.iter().any(|(never, _)| name.starts_with(never)));
+    let passed = points.clone().count();
     let mut plan: Vec<(&str, u64)> = points
         .flat_map(|name| [(*name, 1), (*name, later(name))])
         .collect();
@@ -93,8 +115,7 @@ fn death_between_any_two_steps_changes_nothing() {
     });
     let died = died.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!(
-        "{died} deaths at {} failpoints in {:.1?}",
-        NAMES.len() - NEVER.len(),
+        "{died} deaths at {passed} failpoints in {:.1?}",
         started.elapsed()
     );
     let unreached = unreached
@@ -113,12 +134,12 @@ fn die_at(name: &str, nth: u64, expected: &Dump) -> bool {
     let mut service = scene.start("dies", Some(&what));
     let status = match service.settle_or_end() {
         Err(status) => Some(status),
-        // Notifications are sent after windows are closed.
+        // Notifications are sent after windows are closed, and the lake is tidied now and then.
         Ok(()) => {
             let mut ended = None;
-            wait_until("the end or the last delivery", || {
+            wait_until("the end, or the last delivery and a tidy lake", || {
                 ended = service.ended();
-                ended.is_some() || scene.delivered()
+                ended.is_some() || scene.delivered() && scene.tidied()
             });
             ended
         }

@@ -15,7 +15,7 @@ fn partitions(service: &Service) -> Option<u64> {
 
 #[track_caller]
 fn wait_for_shares(members: &[&Service]) {
-    let all = u64::from(LONG.partitions.unsigned_abs());
+    let all = LONG.all_partitions();
     wait_until("a rebalance", || {
         let shares: Vec<u64> = members
             .iter()

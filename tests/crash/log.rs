@@ -22,9 +22,22 @@ use serde_json::{Map, Value, json};
 /// Monday, 31 December 2012: windows of several days are counted from 1970, the first flight leaves a day later.
 const START: Millis = 1_356_912_000_000;
 
+/// Which topic a record goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    WithPredictions,
+    WithLabels,
+}
+
+/// The topic with the labels of the predictions in `topic`; it has as many partitions.
+pub fn labels_topic(topic: &str) -> String {
+    format!("{topic}.labels")
+}
+
 /// One record as it is produced.
 #[derive(Debug, Clone)]
 pub struct Record {
+    goes: Goes,
     pub partition: i32,
     key: String,
     payload: Option<Vec<u8>>,
@@ -34,7 +47,8 @@ pub struct Record {
 /// A log in the order of production.
 pub struct Log {
     pub records: Vec<Record>,
-    /// How many records were written of each kind: `good`, `duplicate`, `delayed`, or what is broken about them.
+    /// How many records were written of each kind: `good`, `duplicate`, `delayed`, or what is broken about them; those of
+    /// labels are called so.
     pub kinds: BTreeMap<&'static str, u64>,
 }
 
@@ -53,8 +67,8 @@ impl Log {
             records: Vec::new(),
             kinds: BTreeMap::new(),
         };
-        // What comes late, with the time at which it comes.
-        let mut delayed: Vec<(Millis, Record)> = Vec::new();
+        // What comes late, with the time at which it comes, and as what: predictions, and labels, which all do.
+        let mut delayed: Vec<(Millis, &'static str, Record)> = Vec::new();
         let mut flights = read_flights(flights);
         let last = flights.last().map_or(START, |flight| flight.ts);
         let change = START + (last - START) / 2;
@@ -78,14 +92,15 @@ impl Log {
                 "flights"
             };
             let record = Record::of(flight, model, version, partitions);
-            delayed.sort_by_key(|(at, _)| *at);
+            delayed.sort_by_key(|(at, ..)| *at);
             let come = delayed
                 .iter()
-                .take_while(|(at, _)| *at <= flight.ts)
+                .take_while(|(at, ..)| *at <= flight.ts)
                 .count();
-            for (_, record) in delayed.drain(..come) {
-                log.push("delayed", record);
+            for (_, kind, record) in delayed.drain(..come) {
+                log.push(kind, record);
             }
+            delayed.extend(labels(flight, model, partitions, &mut rng));
             match rng.random_range(0..100) {
                 0..3 => {
                     log.push("good", record.clone());
@@ -94,7 +109,7 @@ impl Log {
                 // Between out of order, late for its window, and too late for any.
                 3..5 => {
                     let by = [20 * MINUTE, 5 * HOUR, 20 * HOUR, 4 * DAY][rng.random_range(0..4)];
-                    delayed.push((flight.ts + by, record));
+                    delayed.push((flight.ts + by, "delayed", record));
                 }
                 5..8 => {
                     let (kind, payload) = broken(&record, rng.random_range(0..KINDS));
@@ -103,8 +118,9 @@ impl Log {
                 _ => log.push("good", record),
             }
         }
-        for (_, record) in delayed {
-            log.push("delayed", record);
+        delayed.sort_by_key(|(at, ..)| *at);
+        for (_, kind, record) in delayed {
+            log.push(kind, record);
         }
         log
     }
@@ -122,20 +138,66 @@ impl Record {
             "model": model, "version": version, "id": flight.id, "ts": flight.ts, "features": flight.features,
             "prediction": {"scores": {"late": late}}, "latency_ms": (flight.ts / 1000 % 700) as f64 / 100.0,
         });
-        let hash = flight
-            .id
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
-        let partition = i32::try_from(hash % u64::from(partitions.unsigned_abs())).expect("small");
         Self {
-            partition,
+            goes: Goes::WithPredictions,
+            partition: partition_of(&flight.id, partitions),
             key: flight.id.clone(),
             payload: Some(body.to_string().into_bytes()),
             ts: flight.ts,
         }
     }
+}
+
+fn partition_of(id: &str, partitions: i32) -> i32 {
+    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    i32::try_from(hash % u64::from(partitions.unsigned_abs())).expect("small")
+}
+
+/// The labels of a flight, each with its time and as what it is counted: it becomes known hours later, is often told
+/// twice, sometimes corrected, sometimes never told, sometimes told of a flight that nobody predicted, or broken.
+fn labels(
+    flight: &Flight,
+    model: &str,
+    partitions: i32,
+    rng: &mut Pcg64,
+) -> Vec<(Millis, &'static str, Record)> {
+    let known = flight.ts + rng.random_range(2 * HOUR..30 * HOUR);
+    let late = flight.features["humid"].as_f64().unwrap_or(0.0) > 60.0;
+    let label = |id: &str, ts: Millis, late: bool| {
+        let label = if late { "late" } else { "on time" };
+        let body =
+            json!({"model": model, "id": id, "ts": ts, "label": label, "prediction_ts": flight.ts});
+        Record {
+            goes: Goes::WithLabels,
+            partition: partition_of(id, partitions),
+            key: id.to_owned(),
+            payload: Some(body.to_string().into_bytes()),
+            ts,
+        }
+    };
+    let first = label(&flight.id, known, late);
+    let mut told = vec![(known, "label", first.clone())];
+    match rng.random_range(0..100) {
+        0..5 => told.push((known + MINUTE, "label told twice", first)),
+        5..8 => {
+            let at = known + rng.random_range(HOUR..3 * DAY);
+            told.push((at, "label corrected", label(&flight.id, at, !late)));
+        }
+        8..10 => {
+            let orphan = label(&format!("{}-unknown", flight.id), known, late);
+            told = vec![(known, "label of an unknown flight", orphan)];
+        }
+        10..12 => {
+            let body = json!({"model": model, "id": flight.id, "ts": known, "value": "late"});
+            let payload = Some(body.to_string().into_bytes());
+            told = vec![(known, "broken label", Record { payload, ..first })];
+        }
+        12..15 => told.clear(),
+        _ => {}
+    }
+    told
 }
 
 const KINDS: usize = 8;
@@ -163,22 +225,30 @@ fn broken(record: &Record, kind: usize) -> (&'static str, Option<Vec<u8>>) {
     }
 }
 
-/// Produces records in order and returns when the broker has them all.
+/// Produces records in order, labels to a topic of their own ([`labels_topic`]), and returns when the broker has them all.
 pub fn produce(brokers: &str, topic: &str, records: &[Record]) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("queue.buffering.max.messages", "200000")
+        // Else what a real broker takes only at the second try comes behind what was sent after it.
+        .set("enable.idempotence", "true")
         // A broker hands out whole batches.
         .set("batch.num.messages", "40")
         .create()
         .expect("a producer");
+    let labels = labels_topic(topic);
     for Record {
+        goes,
         partition,
         key,
         payload,
         ts,
     } in records
     {
+        let topic = match goes {
+            Goes::WithPredictions => topic,
+            Goes::WithLabels => &labels,
+        };
         let mut message = BaseRecord::to(topic)
             .key(key)
             .partition(*partition)

@@ -9,18 +9,19 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::dump::{self, Dump};
-use crate::log::{Log, produce, reference_csv};
+use crate::log::{Log, labels_topic, produce, reference_csv};
 use crate::processes::{Broker, Service, free_port, wait_until};
 use crate::receiver::{Receiver, SECRET};
 
 /// Windows of both models are short, so that many are closed; `flights` learns its layout and its reference from the
-/// log, `departures` has them from a file.
+/// log, `departures` has them from a file. The rows of one are kept, and a sample of the other's.
 const DECLARATIONS: &str = r#"
 model: flights
 task: {type: binary, positive: late}
 window: {every: 2d, lateness: 1h, revise_every: 6h, late_horizon: 1d}
 reference: {first: REFERENCE}
 columns: {COLUMNS}
+rows: all
 rules:
   - {name: inputs, watch: drift, on: "*", severity: ticket}
   - {name: nulls, watch: null_rate, on: "*", above: reference + 2pp, severity: ticket}
@@ -31,6 +32,7 @@ task: none
 window: {every: 1d, lateness: 30m, revise_every: 3h, late_horizon: 12h, min_rows: 20}
 reference: {file: reference.csv}
 columns: {COLUMNS}
+rows: {sample: 40%}
 rules:
   - {name: temperature, watch: drift, on: temp, for: 2 of 3, severity: page}
 "#;
@@ -44,6 +46,18 @@ pub struct Play {
     pub reference: &'static str,
     /// What is watched: calibrating thresholds is most of a run's work.
     pub columns: &'static str,
+}
+
+impl Play {
+    /// Has as many partitions as the topic with predictions.
+    pub fn labels_topic(&self) -> String {
+        labels_topic(self.topic)
+    }
+
+    /// Partitions of both topics.
+    pub fn all_partitions(&self) -> u64 {
+        2 * u64::from(self.partitions.unsigned_abs())
+    }
 }
 
 /// Five months over eight partitions.
@@ -78,7 +92,8 @@ pub static BROKER: LazyLock<Broker> = LazyLock::new(|| {
 pub fn empty_broker(plays: &[&Play]) -> Broker {
     let mut topics: Vec<String> = plays
         .iter()
-        .map(|play| format!("{}:{}", play.topic, play.partitions))
+        .flat_map(|play| [play.topic.to_owned(), play.labels_topic()].map(|topic| (topic, play)))
+        .map(|(topic, play)| format!("{topic}:{}", play.partitions))
         .collect();
     topics.push(format!("{DEAD_LETTERS}:1"));
     Broker::start(&topics.iter().map(String::as_str).collect::<Vec<_>>())
@@ -102,6 +117,8 @@ pub struct Scene {
     /// How long the client rests when it has read enough ahead.
     pub rest_ms: u32,
     pub commit: &'static str,
+    /// When the lake writes files, and how large they become.
+    pub lake: &'static str,
 }
 
 impl Scene {
@@ -125,6 +142,7 @@ impl Scene {
             assignment,
             rest_ms: 5,
             commit: "every: 100ms, rows: 300",
+            lake: "flush_rows: 100, flush_age: 1s, segment_rows: 400, grace: 1s",
         }
     }
 
@@ -135,7 +153,8 @@ impl Scene {
     /// Starts a service on this store; its name tells its log apart from others'.
     pub fn start(&self, name: &str, failpoint: Option<&str>) -> Service {
         let folder = self.folder.path();
-        let (port, rest_ms, commit) = (free_port(), self.rest_ms, self.commit);
+        let (port, rest_ms) = (free_port(), self.rest_ms);
+        let (commit, lake) = (self.commit, self.lake);
         let (assignment, extra) = match self.assignment {
             Assignment::Manual => ("manual", ""),
             Assignment::Group => (
@@ -150,6 +169,7 @@ impl Scene {
   brokers: [\"{}\"]
   group_id: crash
   predictions: [{}]
+  labels: [{}]
   dead_letter: {DEAD_LETTERS}
   assignment: {assignment}
   properties: {{fetch.wait.max.ms: 5, max.partition.fetch.bytes: 20000, queued.min.messages: 50, fetch.queue.backoff.ms: {rest_ms}{extra}}}
@@ -158,11 +178,15 @@ rules: [models.yaml]
 listen: 127.0.0.1:{port}
 commit: {{{commit}}}
 idle_timeout: 1d
+lake: {{{lake}}}
 threads: 2
 receivers:
   - {{name: hook, webhook: \"http://{}/hook\", secret_file: secret, allow_internal: true}}
 ",
-            self.broker, self.play.topic, self.receiver.address
+            self.broker,
+            self.play.topic,
+            self.play.labels_topic(),
+            self.receiver.address
         );
         let path = folder.join(format!("{name}.yaml"));
         fs::write(&path, config).expect("written");
@@ -193,6 +217,14 @@ receivers:
         dump::number(
             &self.data_dir(),
             "SELECT count(*) FROM outbox WHERE status = 'pending'",
+        ) == 0
+    }
+
+    /// Whether every row and label is in a segment, and every file that was replaced is gone.
+    pub fn tidied(&self) -> bool {
+        dump::number(
+            &self.data_dir(),
+            "SELECT (SELECT count(*) FROM lake_buffer) + (SELECT count(*) FROM dropped_segments)",
         ) == 0
     }
 
@@ -283,16 +315,20 @@ fn check_play(play: &Play, scene: &Scene, dump: &Dump) {
     let broken: u64 = kinds
         .iter()
         .filter(|(kind, _)| !["good", "duplicate", "delayed"].contains(kind))
+        .filter(|(kind, _)| !kind.starts_with("label"))
         .map(|(_, n)| n)
         .sum();
     assert_eq!(count("SELECT sum(rejected) FROM cursors"), broken);
     assert_eq!(count("SELECT count(*) FROM rejections"), broken);
     assert_eq!(
         count("SELECT sum(duplicate) FROM cursors"),
-        kinds["duplicate"]
+        kinds["duplicate"] + kinds["label told twice"]
     );
-    let parts = count("SELECT count(DISTINCT partition) FROM cursors");
-    assert_eq!(parts, u64::from(play.partitions.unsigned_abs()));
+    assert_eq!(
+        count("SELECT sum(used) FROM cursors WHERE kind = 'labels'"),
+        kinds["label"] + kinds["label corrected"] + kinds["label of an unknown flight"]
+    );
+    assert_eq!(count("SELECT count(*) FROM cursors"), play.all_partitions());
     for (what, sql) in [
         ("late rows", "SELECT sum(late) FROM cursors"),
         (
@@ -318,6 +354,17 @@ fn check_play(play: &Play, scene: &Scene, dump: &Dump) {
         (
             "alerts that end",
             "SELECT count(*) FROM transitions WHERE from_status = 'firing'",
+        ),
+        (
+            "rows in the lake",
+            "SELECT (SELECT count(*) FROM lake_buffer WHERE kind = 'rows')
+                  + (SELECT count(*) FROM segments WHERE kind = 'rows')",
+        ),
+        ("segments", "SELECT count(*) FROM segments"),
+        (
+            "labels in the lake",
+            "SELECT (SELECT count(*) FROM lake_buffer WHERE kind = 'labels')
+                  + (SELECT count(*) FROM segments WHERE kind = 'labels')",
         ),
         ("notifications", "SELECT count(*) FROM outbox"),
         (

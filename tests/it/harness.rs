@@ -26,6 +26,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub const TOPIC: &str = "predictions";
+pub const LABELS: &str = "labels";
 pub const DEAD_LETTERS: &str = "driftline.dead-letter";
 
 /// Longest that any test waits for one condition.
@@ -42,14 +43,18 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// A broker with the input topic in so many partitions, and the dead-letter topic.
+    /// A broker with the topics of predictions and of labels in so many partitions each, and the dead-letter topic.
     pub fn start(partitions: i32) -> Self {
         let topic = |name: &str, partitions| TopicSpec {
             name: name.to_owned(),
             partitions,
         };
-        let broker = EmbeddedBroker::start(&[topic(TOPIC, partitions), topic(DEAD_LETTERS, 1)])
-            .expect("a broker starts");
+        let broker = EmbeddedBroker::start(&[
+            topic(TOPIC, partitions),
+            topic(LABELS, partitions),
+            topic(DEAD_LETTERS, 1),
+        ])
+        .expect("a broker starts");
         let producer = ClientConfig::new()
             .set("bootstrap.servers", broker.bootstrap_servers())
             .set("linger.ms", "2")
@@ -97,6 +102,11 @@ impl Kafka {
     /// Produces to the partition that the key's hash names.
     pub fn send_by_key(&self, key: &str, payload: &[u8]) {
         self.queue(BaseRecord::to(TOPIC).key(key).payload(payload));
+    }
+
+    /// Produces a label to the partition that the key's hash names.
+    pub fn send_label(&self, key: &str, payload: &[u8]) {
+        self.queue(BaseRecord::to(LABELS).key(key).payload(payload));
     }
 
     fn queue<K: rdkafka::message::ToBytes + ?Sized, P: rdkafka::message::ToBytes + ?Sized>(

@@ -29,9 +29,9 @@ const MAP: &str = "
     compute      impure  stats
     reference    impure  window profile stats rules store query compute
     query        impure  window profile stats performance compute store
-    rules        pure    window profile stats detect
+    rules        pure    window profile stats detect performance
     notify       impure  stats rules store
-    retrain      impure  query store reference performance learn notify
+    retrain      impure  window profile stats query store reference rules performance learn notify
     store        impure  profile stats rules
     metrics      impure  stats
     api          impure  profile stats store query rules reference retrain notify
@@ -67,6 +67,13 @@ fn rooms() -> Vec<Room> {
 const OWNED: &[(&str, &str)] = &[
     ("axum", "api"),
     ("datafusion", "query"),
+    ("linfa", "learn"),
+    ("linfa_elasticnet", "learn"),
+    ("linfa_ensemble", "learn"),
+    ("linfa_logistic", "learn"),
+    ("linfa_trees", "learn"),
+    ("ndarray", "learn"),
+    ("parquet", "store"),
     ("prometheus", "metrics"),
     ("rdkafka", "ingest"),
     ("rusqlite", "store"),
@@ -366,7 +373,7 @@ mod tests {
             "use crate::metrics::X;",
             &[(
                 1,
-                "rules calls crate::metrics::X; it may call event, window, profile, stats, detect",
+                "rules calls crate::metrics::X; it may call event, window, profile, stats, detect, performance",
             )],
         );
     }

@@ -11,7 +11,7 @@ use crate::harness::{Kafka, config, get, settle, start, stop, until, within};
 use crate::power::{MODEL, produce, quiet};
 
 /// Ends with the test, whatever becomes of it.
-struct Process(Child);
+pub struct Process(pub Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -21,8 +21,8 @@ impl Drop for Process {
     }
 }
 
-/// Starts a program of Debian's package `prometheus`.
-fn spawn(command: &mut Command) -> Process {
+/// Starts a program, one of Debian's package `prometheus` most often.
+pub fn spawn(command: &mut Command) -> Process {
     match command.spawn() {
         Ok(child) => Process(child),
         Err(error) => panic!(
@@ -32,11 +32,14 @@ fn spawn(command: &mut Command) -> Process {
     }
 }
 
-fn scraper(folder: &Path, target: SocketAddr) -> (Process, SocketAddr) {
-    // Prometheus does not tell which port it took, so it is given one that was free a moment ago.
+/// For a program that does not tell which port it took: one that was free a moment ago.
+pub fn free_address() -> SocketAddr {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = free.local_addr().expect("an address");
-    drop(free);
+    free.local_addr().expect("an address")
+}
+
+fn scraper(folder: &Path, target: SocketAddr) -> (Process, SocketAddr) {
+    let address = free_address();
     let file = folder.join("prometheus.yml");
     let text = format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n  - job_name: driftline\n    static_configs: [{{targets: [\"{target}\"]}}]\n"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{DAY, Key, Millis, Partition, Reason, Span};
+use crate::event::{DAY, Key, Millis, Partition, Reason, RecordKind, Span};
 use crate::rules::alert::{AlertState, AlertStatus, Transition};
 use crate::stats::score::{FalseAlarms, Score, Threshold, ThresholdSource, Verdict};
 use crate::store::alerts::{self, AlertRow, TransitionRow};
@@ -128,9 +128,11 @@ fn moved(
         late: counts.late,
         duplicate: counts.duplicate,
         versions: BTreeMap::new(),
+        kind: RecordKind::Predictions,
     };
     PartitionCommit {
         partition: partition(number),
+        kind: RecordKind::Predictions,
         expected_seq: 0,
         next_offset: 20,
         dedupe_offset: 10,
@@ -138,6 +140,7 @@ fn moved(
         streams: vec![stream],
         partials: Vec::new(),
         pending: Vec::new(),
+        lake: Vec::new(),
         learning: Vec::new(),
         rejections,
         gaps,

@@ -275,6 +275,7 @@ fn full(address: &str, rows: u64, layout: &Layout, dedupe: bool) -> anyhow::Resu
     let config = SourceConfig {
         client,
         topics: vec![TOPIC.to_owned()],
+        labels: Vec::new(),
         assignment: Assignment::Manual,
         threads: 1,
         commit_every: Duration::from_secs(5),

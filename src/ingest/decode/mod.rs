@@ -1,4 +1,5 @@
-//! Prediction records from JSON straight into columns, with the model's layout as schema.
+//! Prediction records from JSON straight into columns, with the model's layout as schema; label records beside them
+//! (`labels`).
 //!
 //! The way of a record: size, UTF-8, then one walk over its JSON. The walk guesses that the model is the one of the
 //! record before until it reads `model`, and writes each value into its column's builder as it goes by; a record
@@ -24,6 +25,7 @@ mod envelope;
 mod escapes;
 mod json;
 mod keys;
+mod labels;
 mod observe;
 mod repeats;
 mod rows;
@@ -35,6 +37,7 @@ mod agreement;
 #[cfg(test)]
 mod definition;
 
+pub use labels::{Label, LabelDecoder};
 pub use observe::observe;
 
 /// A rejection's sentence is cut to so many bytes.
@@ -59,6 +62,11 @@ pub enum Lookup {
 /// Where the decoder asks for models: once for each model and batch, and for each record of an undeclared model.
 pub trait Models {
     fn lookup(&self, model: &str) -> Lookup;
+
+    /// Whether batches of `model` are to carry the ids themselves, not only their hashes.
+    fn keeps_ids(&self, _model: &str) -> bool {
+        false
+    }
 }
 
 /// A model's place in its [`Decoder`]; stays the same for the decoder's life.
@@ -147,9 +155,7 @@ impl Decoder {
         latest_ts: Millis,
         models: &dyn Models,
     ) -> Result<Accepted, Rejection> {
-        let text = self
-            .text(payload)
-            .map_err(|refusal| reject(refusal, None))?;
+        let text = text_of(payload, &self.limits).map_err(|refusal| reject(refusal, None))?;
         let known = self.models.len();
         let result = self.record(offset, text, latest_ts, models);
         match &result {
@@ -204,31 +210,31 @@ impl Decoder {
     pub fn model_name(&self, model: ModelIndex) -> &Arc<str> {
         &self.models[model.0].name
     }
+}
 
-    /// The message as a text of acceptable size.
-    fn text<'p>(&self, payload: Option<&'p [u8]>) -> Result<&'p str, Refusal> {
-        let Some(payload) = payload else {
-            return Err((
-                Reason::NullPayload,
-                "the message has no value (a tombstone)".into(),
-            ));
-        };
-        let (size, limit) = (payload.len(), self.limits.message_bytes);
-        if size > limit {
-            return Err((
-                Reason::TooLarge,
-                format!("the message has {size} bytes; the limit is {limit}"),
-            ));
-        }
-        let text = std::str::from_utf8(payload).map_err(|error| {
-            (
-                Reason::NotUtf8,
-                format!("byte {} is not UTF-8", error.valid_up_to()),
-            )
-        })?;
-        // Some producers begin with a byte order mark; RFC 8259 §8.1 allows to ignore it.
-        Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+/// The message as a text of acceptable size.
+fn text_of<'p>(payload: Option<&'p [u8]>, limits: &Limits) -> Result<&'p str, Refusal> {
+    let Some(payload) = payload else {
+        return Err((
+            Reason::NullPayload,
+            "the message has no value (a tombstone)".into(),
+        ));
+    };
+    let (size, limit) = (payload.len(), limits.message_bytes);
+    if size > limit {
+        return Err((
+            Reason::TooLarge,
+            format!("the message has {size} bytes; the limit is {limit}"),
+        ));
     }
+    let text = std::str::from_utf8(payload).map_err(|error| {
+        (
+            Reason::NotUtf8,
+            format!("byte {} is not UTF-8", error.valid_up_to()),
+        )
+    })?;
+    // Some producers begin with a byte order mark; RFC 8259 §8.1 allows to ignore it.
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 fn reject((reason, detail): Refusal, model: Option<&str>) -> Rejection {

@@ -35,6 +35,8 @@ pub(super) struct ModelRows {
     pub fresh: bool,
     /// Whether a record of this model was ever accepted from this partition.
     pub carried: bool,
+    /// Whether batches carry the ids themselves.
+    pub keep_ids: bool,
     columns: Vec<ColumnBuilder>,
     fields: Fields,
     /// All vectors but `columns` fill up here; the batch is this with its columns.
@@ -75,6 +77,7 @@ impl ModelRows {
             layout,
             fresh: true,
             carried: false,
+            keep_ids: false,
             columns,
             fields,
             batch,
@@ -134,6 +137,9 @@ impl ModelRows {
         self.batch
             .id_hashes
             .push(id.map(|id| id_hash(&self.name, version, id)));
+        if self.keep_ids {
+            self.batch.ids.push(id);
+        }
         self.carried = true;
     }
 

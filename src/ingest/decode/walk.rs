@@ -233,6 +233,8 @@ impl Decoder {
             }
             None => self.add(name, layout),
         };
+        // Here, between two batches, and nowhere else.
+        self.models[place].keep_ids = models.keeps_ids(name);
         Some(place)
     }
 
@@ -245,7 +247,7 @@ impl Decoder {
     }
 }
 
-fn refusal_of(fault: Fault) -> Refusal {
+pub(super) fn refusal_of(fault: Fault) -> Refusal {
     match fault {
         Fault::Syntax { at, expected } => (
             Reason::InvalidJson,

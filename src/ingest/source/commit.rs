@@ -21,8 +21,12 @@ impl Reader {
             .owned
             .values_mut()
             .filter(|owned| owned.state.has_changes());
-        let commits: Arc<Vec<PartitionCommit>> =
-            Arc::new(changed.map(|owned| owned.state.commit()).collect());
+        let now = (self.shared.now)();
+        let commits: Arc<Vec<PartitionCommit>> = Arc::new(
+            changed
+                .map(|owned| owned.state.commit(now))
+                .collect::<Result<_, _>>()?,
+        );
         if commits.is_empty() {
             return Ok(());
         }

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
-use rdkafka::topic_partition_list::Offset;
-
 use super::{BROKER_TIMEOUT, Context, Shared};
-use crate::event::Partition;
+use crate::event::{Partition, RecordKind};
 use crate::ingest::dead_letter::DeadLetter;
 use crate::ingest::partition::{Message, PartitionState, Tally};
 use crate::metrics::{Metrics, Records};
 use crate::store::PartitionCommit;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 
 /// A partition that this thread reads.
 pub(super) struct Owned {
     pub(super) state: PartitionState,
-    /// The end was reached, at this time, and nothing has come since.
-    pub(super) at_end: Option<Instant>,
+    /// librdkafka told an end that may be this partition's, and it was not looked into since.
+    pub(super) told_end: bool,
+    /// The next offset when hidden tails were last looked for.
+    pub(super) looked_at: i64,
     /// The log's end when it was last asked for, and when it was first seen there.
     pub(super) end: (i64, Instant),
     /// Everything that lay in the log at this moment has been read.
@@ -38,21 +38,15 @@ pub(super) struct Owned {
 impl Owned {
     /// Notes where the log ends now.
     pub(super) fn saw_end(&mut self, end: i64) {
-        if self.reached_end() {
-            self.caught_up = Some(self.end.1);
+        if self.end.0 <= self.state.covered() {
+            self.caught_up = self.caught_up.max(Some(self.end.1));
         }
-        if end <= self.state.next_offset() {
+        if end <= self.state.covered() {
             self.caught_up = Some(Instant::now());
         }
         if self.end.0 != end {
             self.end = (end, Instant::now());
         }
-    }
-
-    /// Was everything read that the log had when its end was last seen to move? It may end with records that no
-    /// consumer is shown, such as the marks of transactions: then librdkafka must have told the end since.
-    fn reached_end(&self) -> bool {
-        self.end.0 <= self.state.next_offset() || self.at_end.is_some_and(|at| at > self.end.1)
     }
 
     /// Asks the broker where the log ends, and tells up to when everything that lay in it has been read.
@@ -66,16 +60,6 @@ impl Owned {
         self.unanswered = ends.is_err();
         let (_, end) = ends.ok()?;
         self.saw_end(end);
-        if self.at_end.is_some() && !self.reached_end() {
-            // Either records are on their way or the log ends with hidden ones: reading on from here tells which.
-            let next = Offset::Offset(self.state.next_offset());
-            if let Err(error) =
-                consumer.seek(&partition.topic, partition.partition, next, BROKER_TIMEOUT)
-            {
-                tracing::debug!(%partition, %error, "asking for the end again");
-            }
-            self.at_end = None;
-        }
         self.caught_up
     }
 }
@@ -93,6 +77,10 @@ pub(super) fn count(metrics: &Metrics, commit: &PartitionCommit, state: &mut Par
             latencies_ms,
         } = tally;
         metrics.consumed(topic, Some(&model), used + late + duplicate);
+        if commit.kind == RecordKind::Labels {
+            metrics.labels(&model, used, duplicate);
+            continue;
+        }
         metrics.accepted(
             &model,
             Records {
@@ -112,7 +100,6 @@ pub(super) fn count(metrics: &Metrics, commit: &PartitionCommit, state: &mut Par
 
 /// Hands one message to its partition and keeps the copy of a rejected one until the rejection is durable.
 pub(super) fn receive(owned: &mut Owned, message: &BorrowedMessage<'_>, shared: &Shared) {
-    owned.at_end = None;
     let broker_ts = message.timestamp().to_millis();
     let latest_ts = match message.timestamp() {
         Timestamp::LogAppendTime(at) => at,

@@ -8,7 +8,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{Assignment, BROKER_TIMEOUT, Reader};
-use crate::event::{Millis, Partition};
+use crate::event::{Millis, Partition, RecordKind};
 use crate::metrics::Alarm;
 use crate::store::streams;
 
@@ -38,8 +38,7 @@ impl Reader {
             if owned.moved.0 != owned.state.cursor() || owned.end.0 <= owned.state.cursor() {
                 owned.moved = (owned.state.cursor(), Instant::now());
             }
-            stalled |=
-                owned.moved.1.elapsed() >= STALLED && !owned.paused && owned.at_end.is_none();
+            stalled |= owned.moved.1.elapsed() >= STALLED && !owned.paused;
             let offset = Offset::Offset(owned.state.cursor());
             if let Err(error) =
                 list.add_partition_offset(&partition.topic, partition.partition, offset)
@@ -75,7 +74,8 @@ impl Reader {
     }
 
     /// A model of which nothing came for `idle_timeout` in a partition that was read that far does not hold its
-    /// windows back: its watermark there follows the other partitions, and the clock once all are idle.
+    /// windows back: its watermark there follows the other partitions of the same kind of records, and the clock once
+    /// all of them are idle.
     pub(super) fn look_for_idle(&mut self) -> anyhow::Result<()> {
         if self.last_idle_check.elapsed() < IDLE_CHECK.min(self.config.idle_timeout) {
             return Ok(());
@@ -83,7 +83,7 @@ impl Reader {
         let since_check = self.last_idle_check.elapsed();
         self.last_idle_check = Instant::now();
         let models = self.shared.catalogue.models();
-        let mut silent: BTreeMap<Arc<str>, BTreeSet<Partition>> = BTreeMap::new();
+        let mut silent: BTreeMap<(Arc<str>, RecordKind), BTreeSet<Partition>> = BTreeMap::new();
         for (partition, owned) in &mut self.owned {
             let mut quiet: Vec<(&Arc<str>, Instant)> = Vec::new();
             for model in &models {
@@ -114,17 +114,17 @@ impl Reader {
             };
             for (model, _) in quiet.into_iter().filter(|(_, until)| caught_up >= *until) {
                 silent
-                    .entry(Arc::clone(model))
+                    .entry((Arc::clone(model), owned.state.kind()))
                     .or_default()
                     .insert(partition.clone());
             }
         }
-        for (model, partitions) in silent {
+        for ((model, kind), partitions) in silent {
             let name = model.to_string();
             let streams = self
                 .shared
                 .store
-                .read(move |conn| streams::of_model(conn, &name))?;
+                .read(move |conn| streams::of_kind(conn, &name, kind))?;
             let Some(furthest) = streams.iter().map(|(_, row)| row.watermark).max() else {
                 continue;
             };
