@@ -1,6 +1,6 @@
 //! What each single row lost: what two models are compared by, row against row.
 
-use super::decided::{self, probability, score_sum};
+use super::decided::{self, Unusable, probability, score_sum};
 use super::log_loss::{self, of_truth};
 use super::metric::Kind;
 use super::observation::Observation;
@@ -38,4 +38,27 @@ pub fn losses(kind: Kind<'_>, observations: &[Observation]) -> Vec<Option<f64>> 
             }
         })
         .collect()
+}
+
+/// Whether a loss can be taken of what a prediction says, whatever its label will be.
+///
+/// # Errors
+/// Why it cannot.
+///
+/// ```
+/// use driftline::performance::{Kind, Observation, Unusable, says_enough};
+/// let silent = Observation {
+///     version: "7".to_owned(), id: None, ts: 0, class: None, value: None, scores: Default::default(), truth: None,
+/// };
+/// let late = Kind::Binary { positive: "late" };
+/// assert_eq!(says_enough(late, &silent), Err(Unusable::NoProbability));
+/// assert_eq!(says_enough(Kind::Regression, &Observation { value: Some(3.0), ..silent }), Ok(()));
+/// ```
+pub fn says_enough(kind: Kind<'_>, observation: &Observation) -> Result<(), Unusable> {
+    match kind {
+        Kind::Binary { positive } => probability(positive, observation),
+        Kind::Multiclass => score_sum(observation),
+        Kind::Regression => decided::number(observation),
+    }
+    .map(|_| ())
 }

@@ -45,7 +45,7 @@ pub use coverage::Coverage;
 pub use decided::{DECIDES_AT, Unusable, decided, probability};
 pub use exact_sum::ExactSum;
 pub use gain::{Gain, GainError, USUAL_DRAWS, paired_gain};
-pub use losses::losses;
+pub use losses::{losses, says_enough};
 pub use metric::{Kind, Metric};
 pub use observation::{Observation, Truth};
 pub use summary::{Estimate, Summary, estimates, measure};

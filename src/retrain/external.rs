@@ -14,7 +14,7 @@ use super::manifest::{Artefact, Manifest, Origin};
 use super::run::{Against, Challenger, Run};
 use super::spans::Spans;
 use super::{Denied, Retraining, champion, digest, gate, worker};
-use crate::performance::Observation;
+use crate::performance::{Kind, Observation, says_enough};
 use crate::store::registry;
 use crate::store::runs::Status;
 
@@ -103,7 +103,7 @@ impl Retraining {
             )));
         }
         let read = self.read_hold_out(&run).await?;
-        let challenger = challenger(&read.rows.observations, &outcome)?;
+        let challenger = challenger(read.ground.kind(), &read.rows.observations, &outcome)?;
         let made = made(&read, &outcome);
         let mode = run.mode;
         let Read {
@@ -230,7 +230,13 @@ fn check(outcome: &Outcome) -> Result<(), Denied> {
 }
 
 /// The hold-out with the external predictions in the place of the champion's.
-fn challenger(rows: &[Observation], outcome: &Outcome) -> Result<Vec<Observation>, Denied> {
+///
+/// A row that it says nothing usable of would not be compared, so it would be free to leave out what it is bad at.
+fn challenger(
+    kind: Kind<'_>,
+    rows: &[Observation],
+    outcome: &Outcome,
+) -> Result<Vec<Observation>, Denied> {
     let mut by_id: BTreeMap<&str, &Prediction> = BTreeMap::new();
     for prediction in &outcome.predictions {
         if by_id.insert(&prediction.id, prediction).is_some() {
@@ -263,7 +269,17 @@ fn challenger(rows: &[Observation], outcome: &Outcome) -> Result<Vec<Observation
             ..row.clone()
         }
     });
-    Ok(rows.collect())
+    let rows: Vec<Observation> = rows.collect();
+    for row in rows.iter().filter(|row| row.id.is_some()) {
+        if let Err(why) = says_enough(kind, row) {
+            return Err(Denied::Unusable(format!(
+                "predictions: the row {:?} cannot be judged by what is said of it: {}",
+                row.id.as_deref().unwrap_or_default(),
+                why.as_str()
+            )));
+        }
+    }
+    Ok(rows)
 }
 
 fn made(read: &Read, outcome: &Outcome) -> Made {

@@ -1,5 +1,7 @@
 //! Runs from their request to their end: two workers, a dead one, people who decide.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::retrain::decisions::Wanted;
 use crate::retrain::receiver::Signed;
@@ -458,6 +460,23 @@ async fn an_external_model_meets_the_same_gate_on_every_row() {
         "{said}"
     );
     outcome.predictions = hold_out.ids.iter().map(says).collect();
+    // Saying nothing of a row, or nonsense, is no way to be spared its judgement.
+    for (scores, why) in [
+        (BTreeMap::new(), "no_probability"),
+        (
+            [("late".to_owned(), 1.5)].into(),
+            "probability_out_of_range",
+        ),
+    ] {
+        let mut evasive = outcome.clone();
+        evasive.predictions[7].scores = scores;
+        let said = world.retraining.submit(&id, evasive, "ann").await;
+        let said = said.expect_err("a row cannot be judged").to_string();
+        assert!(
+            said.starts_with("predictions: the row ") && said.ends_with(why),
+            "{said}"
+        );
+    }
     let run = world
         .retraining
         .submit(&id, outcome.clone(), "ann")
