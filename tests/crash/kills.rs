@@ -11,22 +11,11 @@ use crate::scene::{Assignment, BROKER, LONG, LONG_RUN, Scene};
 const KILLS: u64 = 20;
 const SEED: u64 = 7;
 
-#[test]
-fn twenty_kills_change_nothing() {
-    let expected = &LONG_RUN.dump;
-    let (records, windows) = (
-        LONG.log.records.len() as f64,
-        expected.sizes()["windows"] as f64,
-    );
+/// Starts a service on the scene's store and kills it, many times. `progress` says which share of the whole work is done;
+/// most kills come in the middle of it.
+#[track_caller]
+pub fn kill_again_and_again(scene: &Scene, progress: impl Fn() -> f64) {
     let mut rng = Pcg64::seed_from_u64(SEED);
-    let scene = Scene::new(&LONG, &BROKER.address, Assignment::Manual);
-    // How much of the whole work is done, half of it being to read and half to close windows.
-    let progress = || {
-        let closed = dump::number(&scene.data_dir(), "SELECT count(*) FROM windows");
-        0.5 * dump::settled_records(&scene.data_dir()) as f64 / records
-            + 0.5 * closed as f64 / windows
-    };
-    let started = Instant::now();
     let mut kills = Vec::new();
     let mut in_the_middle = 0;
     for kill in 0..KILLS {
@@ -55,6 +44,24 @@ fn twenty_kills_change_nothing() {
         in_the_middle >= KILLS * 3 / 4,
         "most kills came when there was nothing to do: {kills:?} %"
     );
+}
+
+#[test]
+fn twenty_kills_change_nothing() {
+    let expected = &LONG_RUN.dump;
+    let (records, windows) = (
+        LONG.log.records.len() as f64,
+        expected.sizes()["windows"] as f64,
+    );
+    let scene = Scene::new(&LONG, &BROKER.address, Assignment::Manual);
+    // How much of the whole work is done, half of it being to read and half to close windows.
+    let progress = || {
+        let closed = dump::number(&scene.data_dir(), "SELECT count(*) FROM windows");
+        0.5 * dump::settled_records(&scene.data_dir()) as f64 / records
+            + 0.5 * closed as f64 / windows
+    };
+    let started = Instant::now();
+    kill_again_and_again(&scene, progress);
     scene.let_claims_run_out();
     let mut service = scene.start("last", None);
     service.settle();

@@ -125,6 +125,14 @@ impl Log {
         log
     }
 
+    /// Somebody else's records, in order.
+    pub fn given(records: Vec<Record>) -> Self {
+        Self {
+            records,
+            kinds: BTreeMap::new(),
+        }
+    }
+
     fn push(&mut self, kind: &'static str, record: Record) {
         *self.kinds.entry(kind).or_default() += 1;
         self.records.push(record);
@@ -132,6 +140,27 @@ impl Log {
 }
 
 impl Record {
+    /// A prediction, or else a label, of `id`.
+    pub fn given(
+        prediction: bool,
+        id: &str,
+        ts: Millis,
+        payload: Vec<u8>,
+        partitions: i32,
+    ) -> Self {
+        Self {
+            goes: if prediction {
+                Goes::WithPredictions
+            } else {
+                Goes::WithLabels
+            },
+            partition: partition_of(id, partitions),
+            key: id.to_owned(),
+            payload: Some(payload),
+            ts,
+        }
+    }
+
     fn of(flight: &Flight, model: &str, version: &str, partitions: i32) -> Self {
         let late = flight.features["wind_speed"].as_f64().unwrap_or(0.0) / 50.0;
         let body = json!({

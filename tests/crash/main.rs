@@ -9,9 +9,14 @@ mod dump;
 mod failpoints;
 mod group;
 mod kills;
+mod labels;
 mod log;
 mod pace;
 mod processes;
 mod receiver;
 mod scene;
 mod signals;
+
+// What is told of labels, and what must come of it, is the same whoever is killed meanwhile.
+#[path = "../it/clean_table.rs"]
+mod clean_table;

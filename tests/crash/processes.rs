@@ -65,7 +65,7 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// `driftline serve` as a process of its own.
+/// `driftline serve`, or another of its services, as a process of its own.
 pub struct Service {
     child: Child,
     address: SocketAddr,
@@ -73,8 +73,9 @@ pub struct Service {
 }
 
 impl Service {
-    /// In `folder`, from which relative paths are taken. `errors` takes what it writes to standard error, after what stands there already.
+    /// `command` is the service. In `folder`, from which relative paths are taken. `errors` takes what it writes to standard error, after what stands there already.
     pub fn start(
+        command: &str,
         folder: &Path,
         config: &Path,
         port: u16,
@@ -86,10 +87,11 @@ impl Service {
             .append(true)
             .open(errors)
             .expect("a file for the log");
+        let service = command;
         let mut command = Command::new(PROGRAM);
         command
             .current_dir(folder)
-            .args(["serve", "--config"])
+            .args([service, "--config"])
             .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

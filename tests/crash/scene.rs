@@ -15,7 +15,7 @@ use crate::receiver::{Receiver, SECRET};
 
 /// Windows of both models are short, so that many are closed; `flights` learns its layout and its reference from the
 /// log, `departures` has them from a file. The rows of one are kept, and a sample of the other's.
-const DECLARATIONS: &str = r#"
+pub const TWO_MODELS: &str = r#"
 model: flights
 task: {type: binary, positive: late}
 window: {every: 2d, lateness: 1h, revise_every: 6h, late_horizon: 1d}
@@ -42,6 +42,8 @@ pub struct Play {
     pub log: Log,
     pub topic: &'static str,
     pub partitions: i32,
+    /// With `REFERENCE` and `COLUMNS` where the next two go.
+    pub declarations: &'static str,
     /// For `reference: {first: …}`.
     pub reference: &'static str,
     /// What is watched: calibrating thresholds is most of a run's work.
@@ -65,6 +67,7 @@ pub static LONG: LazyLock<Play> = LazyLock::new(|| Play {
     log: Log::record(34_000, 8, (100, 108)),
     topic: "predictions",
     partitions: 8,
+    declarations: TWO_MODELS,
     reference: "30d",
     columns: "exclude: [dow]",
 });
@@ -74,6 +77,7 @@ pub static SHORT: LazyLock<Play> = LazyLock::new(|| Play {
     log: Log::record(5_000, 4, (14, 18)),
     topic: "short",
     partitions: 4,
+    declarations: TWO_MODELS,
     reference: "10d",
     columns: "include: [temp, carrier]",
 });
@@ -129,7 +133,7 @@ impl Scene {
         fs::write(path.join("reference.csv"), reference_csv(1_500)).expect("written");
         fs::write(
             path.join("models.yaml"),
-            DECLARATIONS
+            play.declarations
                 .replace("REFERENCE", play.reference)
                 .replace("COLUMNS", play.columns),
         )
@@ -191,6 +195,7 @@ receivers:
         let path = folder.join(format!("{name}.yaml"));
         fs::write(&path, config).expect("written");
         Service::start(
+            "serve",
             folder,
             &path,
             port,

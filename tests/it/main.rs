@@ -1,6 +1,7 @@
 //! The hermetic tests: the whole service against an embedded broker, and the laws of the house.
 
 mod broken_records;
+mod clean_table;
 mod flights;
 mod harness;
 mod layering;

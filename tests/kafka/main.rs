@@ -15,6 +15,7 @@ mod year;
 // What the crash tests have for this purpose already; each of them uses more of it than is used here.
 #[path = "../crash/dump.rs"]
 mod dump;
+#[expect(dead_code, reason = "the crash tests use the rest")]
 #[path = "../crash/log.rs"]
 mod log;
 #[path = "../crash/processes.rs"]

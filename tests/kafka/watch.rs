@@ -146,7 +146,14 @@ threads: 1
         let port = free_port();
         let config = self.write_config(port);
         let folder = self.folder.path();
-        Service::start(folder, &config, port, &folder.join("service.log"), None)
+        Service::start(
+            "serve",
+            folder,
+            &config,
+            port,
+            &folder.join("service.log"),
+            None,
+        )
     }
 
     /// Runs a subcommand with this configuration.

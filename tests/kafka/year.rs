@@ -7,13 +7,14 @@ use crate::broker::Kafka;
 use crate::dump::{self, Dump};
 use crate::log::{Log, produce};
 use crate::processes::{Service, wait_until};
-use crate::scene::{Assignment, DEAD_LETTERS, Play, Scene, empty_broker};
+use crate::scene::{Assignment, DEAD_LETTERS, Play, Scene, TWO_MODELS, empty_broker};
 
 /// All flights of the file. The embedded broker keeps 5 MiB of a partition, hence so many.
 static YEAR: LazyLock<Play> = LazyLock::new(|| Play {
     log: Log::record(usize::MAX, 16, (100, 108)),
     topic: "predictions",
     partitions: 16,
+    declarations: TWO_MODELS,
     reference: "30d",
     columns: "exclude: [dow]",
 });
