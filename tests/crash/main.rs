@@ -14,6 +14,7 @@ mod log;
 mod pace;
 mod processes;
 mod receiver;
+mod retraining;
 mod scene;
 mod signals;
 
