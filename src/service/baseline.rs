@@ -109,14 +109,16 @@ pub fn baselines(
 }
 
 /// How the version did at the gate, for windows that end after it took over: rows that it had never seen, as its later
-/// windows are.
+/// windows are. Whoever is put back by a rollback keeps what it brought when it came.
 fn gate(store: &Store, key: &Key, window: Span) -> Result<BTreeMap<Metric, Baseline>, StoreError> {
     let run = store.read(|conn| {
         let moves = registry::moves(conn, &key.model)?;
         let took_over = moves
             .into_iter()
-            .rfind(|moved| moved.version == key.version && moved.at < window.end);
-        match took_over.and_then(|moved| moved.run) {
+            .filter(|moved| moved.version == key.version && moved.at < window.end)
+            .filter_map(|moved| moved.run)
+            .next_back();
+        match took_over {
             Some(id) => runs::get(conn, &id),
             None => Ok(None),
         }
@@ -222,4 +224,60 @@ fn of_windows(rows: &[PerformanceRow], source: &str) -> BTreeMap<Metric, Baselin
         );
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retrain::champion::{Step, advance};
+    use crate::retrain::testing::{DAYS, MODEL, NOW, World};
+    use crate::retrain::{Answer, Mode, Worker};
+    use crate::store::registry::Action;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_is_put_back_is_compared_with_its_own_gate_as_before() {
+        let world = World::new("promote");
+        let retraining = &world.retraining;
+        let registered = retraining.register(MODEL, "1", None, "ann").await;
+        registered.expect("nobody was");
+        let asked = retraining.ask_for(None, MODEL, Mode::Promote, "", false, "ann");
+        let asked = asked.await.expect("the store works");
+        assert!(matches!(asked, Ok(Answer::Accepted { .. })), "{asked:?}");
+        let worker = Worker::new(retraining.clone(), "w".to_owned(), |_| false);
+        worker.step().await.expect("works");
+        let key = |version: &str| Key {
+            model: MODEL.to_owned(),
+            version: version.to_owned(),
+            segment: String::new(),
+        };
+        let window = Span::new(DAYS * DAY, (DAYS + 1) * DAY);
+        let of = |version| gate(world.store(), &key(version), window).expect("reads");
+        let before = of("2");
+        assert!(before.contains_key(&Metric::LogLoss), "{before:?}");
+
+        let bad = Step {
+            model: MODEL.to_owned(),
+            action: Action::Force,
+            version: "3".to_owned(),
+            hash: None,
+            expected_seq: 2,
+            unregistered: None,
+            reference: None,
+            run: None,
+            actor: "root".to_owned(),
+            reason: String::new(),
+            at: DAYS * DAY,
+            at_wall: NOW,
+        };
+        let this = retraining.clone();
+        let moved = world
+            .store()
+            .write_async(move |tx| advance(tx, &this, &bad))
+            .await;
+        assert!(moved.expect("written"));
+        let back = retraining.rollback(MODEL, None, "ann").await;
+        assert_eq!(back.expect("rolled back"), "2");
+        assert_eq!(of("2"), before);
+        assert!(of("1").is_empty() && of("3").is_empty());
+    }
 }
