@@ -17,6 +17,7 @@ mod null_on_flights;
 mod order_free;
 mod performance;
 mod prometheus;
+mod promotion;
 mod quality;
 mod references;
 mod shipped;
