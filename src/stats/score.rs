@@ -72,6 +72,9 @@ pub struct Threshold {
     pub blocks: usize,
     /// Monte-Carlo draws behind the threshold; p-values cannot go below 1/(draws + 1).
     pub draws: Option<u32>,
+    /// The level lies beneath what the draws can say: the threshold continues their fitted tail (see `tail`).
+    #[serde(default)]
+    pub extrapolated: bool,
     /// Expected false alarms a week of this column under its rule's `for`, over references.
     pub false_alarms_per_week: Option<FalseAlarms>,
 }
