@@ -60,6 +60,8 @@ struct ThresholdBody {
     blocks: usize,
     /// Draws behind the threshold; p-values cannot go below 1/(draws + 1).
     draws: Option<u32>,
+    /// The level lies beneath what the draws can say: the threshold continues their fitted tail.
+    extrapolated: bool,
     /// Expected false alarms of the column in a week, over references that could have been drawn.
     false_alarms_per_week: Option<FalseAlarmsBody>,
 }
@@ -118,6 +120,7 @@ impl From<Threshold> for ThresholdBody {
             overdispersion: threshold.overdispersion,
             blocks: threshold.blocks,
             draws: threshold.draws,
+            extrapolated: threshold.extrapolated,
             false_alarms_per_week: threshold
                 .false_alarms_per_week
                 .map(|FalseAlarms { mean, p90 }| FalseAlarmsBody { mean, p90 }),

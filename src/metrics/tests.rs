@@ -32,6 +32,7 @@ pub(super) fn score(column: &str, statistic: &str, value: f64, threshold: f64) -
             overdispersion: None,
             blocks: 8,
             draws: None,
+            extrapolated: false,
             false_alarms_per_week: None,
         }),
         p_value: Some(0.5),

@@ -9,15 +9,24 @@ use super::budget;
 use super::column::Prepared;
 use super::null::{Calibration, calibrate};
 use crate::event::Millis;
+use crate::stats::Statistic;
+use crate::stats::bins::DEFAULT_BINS;
 use crate::stats::score::FalseAlarms;
 
 /// Numbers kept at most, 8 bytes each: 64 MiB. Beyond it everything is forgotten.
 const MAX_NUMBERS: usize = 8 << 20;
 
 /// Calibrations made so far, shared by all windows of a service. Cheap to make, `Sync`, bounded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NullCache {
+    bins: usize,
     inner: Mutex<Kept>,
+}
+
+impl Default for NullCache {
+    fn default() -> Self {
+        Self::with_bins(DEFAULT_BINS)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +43,7 @@ struct CalibrationKey {
     column: usize,
     window_size: u64,
     level: u64,
+    statistics: Vec<Statistic>,
 }
 
 /// What an expected rate of false alarms depends on; floats by their bits.
@@ -50,6 +60,19 @@ struct AlarmKey {
 impl NullCache {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As [`NullCache::new`], for numeric columns cut into at most `bins` bins: what is remembered depends on it.
+    pub fn with_bins(bins: usize) -> Self {
+        Self {
+            bins,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Most bins of a numeric column.
+    pub(crate) fn bins(&self) -> usize {
+        self.bins
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -76,7 +99,7 @@ impl NullCache {
         Some(made)
     }
 
-    /// The null distribution of a column for windows of one size, made once.
+    /// The null distribution of a column for windows of one size, made once. `statistics` as `redraw::drawn` has them.
     pub(crate) fn calibration(
         &self,
         reference_hash: &str,
@@ -84,12 +107,14 @@ impl NullCache {
         prepared: &Prepared,
         window_size: u64,
         level: f64,
+        statistics: Vec<Statistic>,
     ) -> Arc<Calibration> {
         let key = CalibrationKey {
             reference: reference_hash.to_owned(),
             column,
             window_size,
             level: level.to_bits(),
+            statistics,
         };
         if let Some(found) = self.kept().calibrations.get(&key) {
             return Arc::clone(found);
@@ -100,6 +125,7 @@ impl NullCache {
             window_size,
             level,
             prepared.seed,
+            &key.statistics,
         );
         let made = Arc::new(made);
         let mut kept = self.kept();

@@ -2,9 +2,12 @@
 
 use super::Reference;
 use super::evidence::{Evidence, Ranks};
+use super::fitted::Unseen;
 use super::overdispersion::{self, Overdispersion};
-use crate::profile::{Cells, ColumnProfile, LayoutColumn, Missing, NumericCells, NumericProfile};
-use crate::stats::bins::{Binning, DEFAULT_BINS};
+use crate::profile::{
+    CategoricalProfile, Cells, ColumnProfile, LayoutColumn, Missing, NumericCells, NumericProfile,
+};
+use crate::stats::bins::{Binning, DEFAULT_CATEGORIES};
 use crate::stats::mean_shift::Moments;
 use crate::stats::wasserstein::Support;
 
@@ -31,9 +34,15 @@ const ATOMS_BEFORE: usize = 5;
 const ATOMS_AFTER: usize = 2;
 
 impl Prepared {
-    pub fn new(reference: &Reference, column: &LayoutColumn, index: usize) -> Option<Self> {
+    /// `bins`: most bins of a numeric column.
+    pub fn new(
+        reference: &Reference,
+        column: &LayoutColumn,
+        index: usize,
+        bins: usize,
+    ) -> Option<Self> {
         let profile = reference.profile.columns.get(index)?;
-        let binning = Binning::new(column, profile, DEFAULT_BINS);
+        let binning = Binning::new(column, profile, bins);
         let blocks: Vec<&ColumnProfile> = reference
             .blocks
             .iter()
@@ -48,6 +57,9 @@ impl Prepared {
                 blocks: Vec::new(),
                 bin_of_atom: Vec::new(),
                 ranks: None,
+                fitted_cells: None,
+                unseen: None,
+                chosen: None,
             },
             binning,
             overdispersion: None,
@@ -62,7 +74,12 @@ impl Prepared {
             (Cells::Numeric(cells), ColumnProfile::Numeric(numbers)) => {
                 prepared.lay_out_numbers(cells, numbers, &blocks)
             }
-            (Cells::Categorical(_), ColumnProfile::Categorical(_)) => {
+            (Cells::Categorical(_), ColumnProfile::Categorical(texts)) => {
+                prepared.evidence.unseen = prepared.expected_unseen(texts, profile);
+                let met = texts.cells.iter().copied().filter(|count| *count > 0);
+                let met: Vec<u64> = met.collect();
+                let own = met.len().min(DEFAULT_CATEGORIES);
+                prepared.evidence.chosen = (own < met.len()).then_some((met, own));
                 prepared.evidence.reference = prepared.evidence.bins.clone();
                 prepared.evidence.blocks = blocks
                     .iter()
@@ -74,6 +91,22 @@ impl Prepared {
         }
         prepared.overdispersion = overdispersion::measure(&prepared.evidence.block_bins());
         Some(prepared)
+    }
+
+    /// The unseen share, where it is an estimate and not a count.
+    fn expected_unseen(
+        &self,
+        texts: &CategoricalProfile,
+        profile: &ColumnProfile,
+    ) -> Option<Unseen> {
+        let place = self.labels.len().checked_sub(1)?;
+        let expected = self.binning.reference_counts[place];
+        let counted = self.binning.counts(profile)[place];
+        if expected <= counted {
+            return None;
+        }
+        let met = |times: u64| texts.cells.iter().filter(|count| **count == times).count();
+        Unseen::new(place, expected, met(2) as u64, profile.rows())
     }
 
     fn lay_out_numbers(
@@ -90,6 +123,7 @@ impl Prepared {
             self.labels.push(format!("not {min}"));
             self.evidence.bins.push(0);
         }
+        self.evidence.fitted_cells = Some(self.binning.cell_bins);
         self.evidence.bin_of_atom = self.bins_of_atoms(numbers.cells.len());
         self.evidence.reference = self.atoms(cells, numbers);
         self.evidence.blocks = blocks

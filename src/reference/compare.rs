@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use super::column::Prepared;
 use super::measure::{Judge, Measured, Null, Short, method};
 use super::null::{MAX_DRAWS, window_size};
+use super::redraw::drawn;
 use super::{NullCache, Reference};
 use crate::event::{Millis, Span};
 use crate::profile::layout::Layout;
 use crate::profile::{Cells, ColumnProfile, Profile};
 use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
-use crate::stats::{Applies, Statistic};
+use crate::stats::{Data, Statistic};
 
 /// What a window is judged against, and what is promised.
 pub struct Plan<'a> {
@@ -32,7 +33,8 @@ pub struct Plan<'a> {
     pub for_n: u32,
     /// Distance of windows.
     pub every: Millis,
-    /// `None`: all that apply to the column, its primary one first. One that does not apply is left out.
+    /// `None`: the standard ones. What does not apply to a column or needs more than a profile is left out, and the
+    /// column's primary statistic, where it is there, comes first.
     pub statistics: Option<Vec<Statistic>>,
     pub cache: &'a NullCache,
 }
@@ -54,7 +56,7 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         let reason = format!("the layout has no column {name:?}");
         return vec![unjudged(
             name,
-            wanted(plan, true)[0],
+            Statistic::primary(true),
             Verdict::SchemaError,
             0,
             current.rows,
@@ -106,7 +108,7 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         );
     }
     let prepared = plan.cache.column(&reference.hash, index, || {
-        Prepared::new(reference, column, index)
+        Prepared::new(reference, column, index, plan.cache.bins())
     });
     let counted = prepared.and_then(|prepared| {
         let profile = current.columns.get(index)?;
@@ -120,9 +122,14 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         );
     };
     let size = window_size(current.rows);
-    let calibration = plan
-        .cache
-        .calibration(&reference.hash, index, &prepared, size, plan.level);
+    let calibration = plan.cache.calibration(
+        &reference.hash,
+        index,
+        &prepared,
+        size,
+        plan.level,
+        drawn(&statistics),
+    );
     let judge = Judge {
         plan,
         column,
@@ -142,14 +149,20 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
 
 /// The statistics to compute for a column.
 fn wanted(plan: &Plan, numeric: bool) -> Vec<Statistic> {
-    match &plan.statistics {
-        None => Statistic::for_column(numeric),
-        Some(chosen) => chosen
-            .iter()
-            .copied()
-            .filter(|statistic| numeric || statistic.entry().applies == Applies::Both)
-            .collect(),
-    }
+    let Some(chosen) = &plan.statistics else {
+        return Statistic::for_column(numeric);
+    };
+    let mut wanted: Vec<Statistic> = chosen
+        .iter()
+        .copied()
+        .filter(|statistic| {
+            let entry = statistic.entry();
+            entry.from == Data::Profile && entry.applies.to(numeric)
+        })
+        .collect();
+    // Stable: the others stay in the order asked for.
+    wanted.sort_by_key(|statistic| *statistic != Statistic::primary(numeric));
+    wanted
 }
 
 fn unjudged(
@@ -232,8 +245,8 @@ impl Judge<'_> {
             return (
                 Verdict::InsufficientData,
                 format!(
-                    "the level {:.1e} needs {needed:.0} draws or more; at most {} are made",
-                    self.plan.level, MAX_DRAWS
+                    "the level {:.1e} needs {needed:.0} draws or more; at most {MAX_DRAWS} are made, and their tail does not reach so far",
+                    self.plan.level
                 ),
             );
         };
@@ -283,6 +296,7 @@ impl Judge<'_> {
             overdispersion: self.prepared.overdispersion.map(|found| found.phi),
             blocks,
             draws: null.draws,
+            extrapolated: null.extrapolated,
             false_alarms_per_week: Some(false_alarms),
         }
     }
@@ -387,7 +401,7 @@ mod tests {
         );
         assert_eq!(
             drawn.reason,
-            "the level 1.0e-9 needs 1000000000 draws or more; at most 50000 are made"
+            "the level 1.0e-9 needs 1000000000 draws or more; at most 50000 are made, and their tail does not reach so far"
         );
     }
 

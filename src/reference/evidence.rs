@@ -1,5 +1,6 @@
 //! What a reference says of one column: its counts and those of its blocks, laid out for redrawing.
 
+use super::fitted::Unseen;
 use crate::stats::total;
 use crate::stats::wasserstein::{self, Axis, Support};
 
@@ -16,6 +17,14 @@ pub(crate) struct Evidence {
     /// The bin of each atom.
     pub bin_of_atom: Vec<usize>,
     pub ranks: Option<Ranks>,
+    /// How many bins, the first ones, are ranges of values between quantiles of this very reference; `None` where the
+    /// bins do not depend on how many rows they got.
+    pub fitted_cells: Option<usize>,
+    /// Where the share of unseen categories is an estimate.
+    pub unseen: Option<Unseen>,
+    /// The reference by category, and how many of them, the most frequent, have a bin of their own; `None` where all
+    /// have.
+    pub chosen: Option<(Vec<u64>, usize)>,
 }
 
 /// The order and positions of a numeric column's atoms.

@@ -12,11 +12,7 @@ use super::null::{Calibration, chi_squared_quantile};
 use crate::profile::layout::LayoutColumn;
 use crate::profile::{Cells, ColumnProfile, Profile};
 use crate::stats::score::ThresholdSource;
-use crate::stats::wasserstein::Axis;
-use crate::stats::{
-    self, Statistic, bins, chi_squared, jensen_shannon, kolmogorov_smirnov, l_infinity, mean_shift,
-    occupied, psi, size_factor, total, wasserstein,
-};
+use crate::stats::{self, Statistic, bins, kolmogorov_smirnov, mean_shift, occupied, psi, total};
 
 /// References with fewer times the window's rows than this carry a warning: their own error dominates.
 const SMALL_REFERENCE: u64 = 10;
@@ -24,12 +20,9 @@ const SMALL_REFERENCE: u64 = 10;
 /// How a statistic is computed.
 pub(super) fn method(statistic: Statistic) -> &'static str {
     match statistic {
-        Statistic::Psi
-        | Statistic::JensenShannon
-        | Statistic::LInfinity
-        | Statistic::ChiSquared => "bins",
         Statistic::KolmogorovSmirnov | Statistic::Wasserstein => "rank-binned",
         Statistic::MeanShift => "moments",
+        _ => "bins",
     }
 }
 
@@ -62,6 +55,7 @@ pub(super) struct Null {
     pub p_value: f64,
     pub source: ThresholdSource,
     pub draws: Option<u32>,
+    pub extrapolated: bool,
 }
 
 impl Judge<'_> {
@@ -80,51 +74,7 @@ impl Judge<'_> {
             moved: bins::what_moved(reference, current, &self.prepared.labels),
             degrees,
         };
-        // Threshold of a closed form: `per_chi(x)` is the statistic's value where χ² is x.
-        let closed = |p_value: Option<f64>, per_chi: &dyn Fn(f64) -> f64| {
-            let p_value = p_value.filter(|_| self.calibration.closed_form && self.blocks() > 1)?;
-            let threshold = per_chi(chi_squared_quantile(self.plan.level, degrees));
-            Some(Null {
-                threshold,
-                p_value,
-                source: ThresholdSource::ClosedForm,
-                draws: None,
-            })
-        };
         Some(match statistic {
-            Statistic::Psi => {
-                let value = psi::psi(reference, current);
-                let null = closed(psi::closed_form_p(reference, current), &|x| {
-                    x * size_factor(n, m)
-                });
-                binned(
-                    value,
-                    psi::effect(value, occupied, n, m),
-                    null.or_else(|| self.drawn(statistic, value)),
-                )
-            }
-            Statistic::JensenShannon => {
-                let value = jensen_shannon::distance(reference, current);
-                let null = closed(jensen_shannon::closed_form_p(reference, current), &|x| {
-                    (x * size_factor(n, m) / (8.0 * std::f64::consts::LN_2)).sqrt()
-                });
-                let effect = jensen_shannon::effect(value, occupied, n, m);
-                binned(value, effect, null.or_else(|| self.drawn(statistic, value)))
-            }
-            Statistic::LInfinity => {
-                let value = l_infinity::distance(reference, current);
-                binned(
-                    value,
-                    l_infinity::effect(reference, current),
-                    self.drawn(statistic, value),
-                )
-            }
-            Statistic::ChiSquared => {
-                let value = chi_squared::statistic(reference, current);
-                let null = closed(chi_squared::closed_form_p(reference, current), &|x| x);
-                let effect = chi_squared::effect(value, occupied, n, m);
-                binned(value, effect, null.or_else(|| self.drawn(statistic, value)))
-            }
             Statistic::KolmogorovSmirnov => {
                 let found = kolmogorov_smirnov::ks(&evidence.reference, &self.atoms);
                 let effect = kolmogorov_smirnov::effect(found.distance, n, m);
@@ -139,6 +89,30 @@ impl Judge<'_> {
             }
             Statistic::Wasserstein => self.wasserstein(degrees)?,
             Statistic::MeanShift => self.mean_shift()?,
+            _ => {
+                let value = statistic.of_counts(reference, current)?;
+                let effect = statistic.effect_of_counts(value, reference, current)?;
+                let null = self.closed(statistic, degrees);
+                binned(value, effect, null.or_else(|| self.drawn(statistic, value)))
+            }
+        })
+    }
+
+    /// The closed form, where the blocks leave no doubt that rows are independent, every expected count is large, and
+    /// the statistic has one.
+    fn closed(&self, statistic: Statistic, degrees: f64) -> Option<Null> {
+        if !self.calibration.closed_form || self.blocks() < 2 {
+            return None;
+        }
+        let (reference, current) = (&self.prepared.evidence.bins, &self.bins);
+        let p_value = statistic.chi_squared_p(reference, current)?;
+        let chi = chi_squared_quantile(self.plan.level, degrees);
+        Some(Null {
+            threshold: statistic.at_chi_squared(chi, total(reference), total(current))?,
+            p_value,
+            source: ThresholdSource::ClosedForm,
+            draws: None,
+            extrapolated: false,
         })
     }
 
@@ -148,38 +122,25 @@ impl Judge<'_> {
 
     /// The null from the calibration's draws.
     fn drawn(&self, statistic: Statistic, value: f64) -> Option<Null> {
-        // The drawn statistics are the table's first ones, in its order.
-        let at = statistic as usize;
+        let judged = self
+            .calibration
+            .verdict(statistic, value, self.plan.level)?;
         Some(Null {
-            threshold: self.calibration.threshold(at, self.plan.level)?,
-            p_value: self.calibration.p_value(at, value),
+            threshold: judged.threshold,
+            p_value: judged.p_value,
             source: self.calibration.source,
             draws: Some(self.calibration.draws),
+            extrapolated: judged.extrapolated,
         })
     }
 
     fn wasserstein(&self, degrees: f64) -> Option<Measured> {
-        let ranks = self.prepared.evidence.ranks.as_ref()?;
-        let support = column::support(self.profile.numeric()?)?;
-        let (reference, current) = (&self.prepared.evidence.reference, &self.atoms);
-        let (value, effect, error_bound) =
-            match wasserstein::scale(ranks.deviation, ranks.support, support) {
-                // All finite values of both sides are one number.
-                None => (0.0, 0.0, 0.0),
-                Some(scale) => {
-                    let axis = Axis::new(&ranks.edges, ranks.support, support);
-                    let values = ranks.values.clone();
-                    let current = self.prepared.values_with_left(current);
-                    let reference = self.prepared.values_with_left(reference);
-                    let found = axis.distance(&reference[values.clone()], &current[values], scale);
-                    (found.value, wasserstein::effect(&found), found.error_bound)
-                }
-            };
+        let found = self.prepared.wasserstein(self.profile, &self.atoms)?;
         Some(Measured {
-            value,
-            effect,
-            error_bound: Some(error_bound),
-            null: self.drawn(Statistic::Wasserstein, value),
+            value: found.value,
+            effect: found.effect,
+            error_bound: Some(found.error_bound),
+            null: self.drawn(Statistic::Wasserstein, found.value),
             moved: self.means()?,
             degrees,
         })
@@ -220,6 +181,7 @@ impl Judge<'_> {
                     p_value: null.p_value(difference),
                     source,
                     draws: None,
+                    extrapolated: false,
                 }
             }
             // A constant reference: it never moved, so any move is beyond its threshold of 0.
@@ -232,6 +194,7 @@ impl Judge<'_> {
                 },
                 source,
                 draws: None,
+                extrapolated: false,
             },
         };
         Some(Measured {
@@ -266,21 +229,6 @@ impl Judge<'_> {
         };
         let bins = occupied(&self.prepared.evidence.bins, &self.bins).to_string();
         match statistic {
-            Statistic::Psi => {
-                set("bins", bins);
-                set("log_base", "e".to_owned());
-                set("smoothing", format!("{} rows a bin", psi::SMOOTHING));
-            }
-            Statistic::JensenShannon => {
-                set("bins", bins);
-                set("log_base", "2".to_owned());
-                set("smoothing", "none".to_owned());
-            }
-            Statistic::LInfinity => set("bins", bins),
-            Statistic::ChiSquared => {
-                set("bins", bins);
-                set("effect", "cohens_w".to_owned());
-            }
             Statistic::KolmogorovSmirnov => {
                 set(
                     "cells",
@@ -310,6 +258,24 @@ impl Judge<'_> {
             Statistic::MeanShift => {
                 set("missing", "left out".to_owned());
                 set("scale", "reference deviation".to_owned());
+            }
+            binned => {
+                set("bins", bins);
+                match binned {
+                    Statistic::Psi | Statistic::KullbackLeibler => {
+                        set("log_base", "e".to_owned());
+                        set("smoothing", format!("{} rows a bin", psi::SMOOTHING));
+                    }
+                    Statistic::JensenShannon => {
+                        set("log_base", "2".to_owned());
+                        set("smoothing", "none".to_owned());
+                    }
+                    Statistic::ChiSquared | Statistic::GTest => {
+                        set("effect", "cohens_w".to_owned());
+                    }
+                    Statistic::CramersV => set("effect", "bergsma".to_owned()),
+                    _ => {}
+                }
             }
         }
         if self.reference.profile.rows < SMALL_REFERENCE * self.current.rows {

@@ -3,6 +3,7 @@
 //! A *reference* is immutable and named by its hash. It keeps, beside its whole profile, the profiles of its
 //! *blocks* (pieces of one window's length), because only they say how much two quiet windows differ: [`null`] turns
 //! them into thresholds, [`budget`] turns a promised rate of false alarms into a level, and [`compare`] judges.
+//! [`two_sample`] is for a file against a file, where there are no blocks.
 //!
 //! **Invariant:** everything here is a function of its arguments. The random numbers behind a threshold are seeded
 //! from the reference's hash and the column's name, so the same reference gives the same threshold everywhere.
@@ -15,10 +16,16 @@ mod cache;
 mod column;
 pub mod compare;
 mod evidence;
+mod fitted;
 mod measure;
 pub mod null;
 pub mod overdispersion;
 mod redraw;
+mod sequential;
+mod shuffle;
+mod truth;
+pub mod two_sample;
+mod value;
 pub mod windows;
 
 #[cfg(test)]
@@ -30,3 +37,4 @@ pub use blocks::{Block, Reference, ReferenceError};
 pub use budget::{TestBudget, level_for};
 pub use cache::NullCache;
 pub use compare::{Plan, compare};
+pub use value::value;

@@ -1,6 +1,8 @@
 //! The promise under simulation: quiet windows exceed a threshold of level α in at most a share α of cases, with a
 //! fresh reference in each case, for independent rows and for rows that depend on their day.
 
+use std::collections::BTreeMap;
+
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
@@ -8,7 +10,7 @@ use rand_pcg::rand_core::Rng;
 use super::evidence::{Evidence, Ranks};
 use super::null::{calibrate, chi_squared_quantile, window_size};
 use super::overdispersion;
-use super::redraw::{DRAWN, scores};
+use super::redraw::{drawn, scores};
 use crate::stats::wasserstein::Support;
 use crate::stats::{self, Statistic, chi_squared, size_factor, total};
 
@@ -35,13 +37,23 @@ struct Case {
 }
 
 /// How often each statistic was above its threshold, and how often PSI above the textbook's for independent rows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Shares {
-    ours: [f64; DRAWN],
+    ours: BTreeMap<&'static str, f64>,
     textbook: f64,
 }
 
 const LEVEL: f64 = 0.05;
+
+/// Every statistic that is drawn.
+fn every_drawn() -> Vec<Statistic> {
+    drawn(
+        &stats::table()
+            .iter()
+            .map(|entry| entry.statistic)
+            .collect::<Vec<_>>(),
+    )
+}
 
 fn day(case: &Case, rows: u64, cuts: &[f64], rng: &mut Pcg64Mcg) -> Vec<u64> {
     let mut counts = vec![0; cuts.len() + 1];
@@ -64,6 +76,7 @@ fn day(case: &Case, rows: u64, cuts: &[f64], rng: &mut Pcg64Mcg) -> Vec<u64> {
 fn shares(case: &Case, cases: u32) -> Shares {
     let mut rng = Pcg64Mcg::new(20_130_101);
     let mut shares = Shares::default();
+    let statistics = every_drawn();
     // Cuts at the quantiles of many days, as a reference would choose them.
     let spread = match case.days {
         Days::Shifted(by) => (1.0 + by * by).sqrt(),
@@ -97,23 +110,27 @@ fn shares(case: &Case, cases: u32) -> Shares {
             size,
             LEVEL,
             u128::from(rng.next_u64()),
+            &statistics,
         );
-        let values = scores(&evidence, &reference, &window);
+        let mut values = Vec::new();
+        scores(&evidence, &reference, &window, &statistics, &mut values);
         let factor = size_factor(total(&reference), total(&window));
         let textbook = factor * chi_squared_quantile(LEVEL, stats::degrees(case.bins));
         // A closed form, where the blocks leave no doubt, is the textbook's.
         let closed =
             calibration.closed_form && chi_squared::expected_counts_suffice(&reference, &window);
-        for (at, (share, value)) in shares.ours.iter_mut().zip(values).enumerate() {
+        for (&statistic, &value) in statistics.iter().zip(&values) {
             let drawn = calibration
-                .threshold(at, LEVEL)
-                .expect("draws enough for 5 %");
-            let threshold = if closed && at == Statistic::Psi as usize {
+                .verdict(statistic, value, LEVEL)
+                .expect("draws enough for 5 %")
+                .threshold;
+            let threshold = if closed && statistic == Statistic::Psi {
                 textbook
             } else {
                 drawn
             };
-            *share += f64::from(u8::from(value > threshold)) / f64::from(cases);
+            *shares.ours.entry(statistic.name()).or_default() +=
+                f64::from(u8::from(value > threshold)) / f64::from(cases);
         }
         shares.textbook += f64::from(u8::from(values[0] > textbook)) / f64::from(cases);
     }
@@ -138,6 +155,10 @@ fn evidence(reference: &[u64], blocks: Vec<Vec<u64>>, cuts: &[f64]) -> Evidence 
             support,
             Some(1.0),
         )),
+        // The cuts are those of many days, not of this reference.
+        fitted_cells: None,
+        unseen: None,
+        chosen: None,
     }
 }
 
@@ -149,8 +170,8 @@ fn most(cases: u32) -> f64 {
 #[track_caller]
 fn check(case: Case, cases: u32) -> Shares {
     let shares = shares(&case, cases);
-    for (at, &share) in shares.ours.iter().enumerate() {
-        let name = stats::table()[at].name;
+    assert_eq!(shares.ours.len(), every_drawn().len());
+    for (name, &share) in &shares.ours {
         assert!(
             share <= most(cases),
             "{case:?}, {name}: {share:.3}, at most {:.3}",
@@ -239,16 +260,15 @@ fn a_real_change_is_seen() {
     });
     let evidence = evidence(&reference, blocks, &cuts);
     let found = overdispersion::measure(&evidence.block_bins());
-    let calibration = calibrate(&evidence, found.as_ref(), 1000, 0.001, 1);
-    for (at, value) in scores(&evidence, &reference, &moved)
-        .into_iter()
-        .enumerate()
-    {
-        assert!(
-            calibration.p_value(at, value) <= 0.001,
-            "{}: {value}",
-            stats::table()[at].name
-        );
+    let statistics = every_drawn();
+    let calibration = calibrate(&evidence, found.as_ref(), 1000, 0.001, 1, &statistics);
+    let mut values = Vec::new();
+    scores(&evidence, &reference, &moved, &statistics, &mut values);
+    for (&statistic, value) in statistics.iter().zip(values) {
+        let judged = calibration
+            .verdict(statistic, value, 0.001)
+            .expect("served");
+        assert!(judged.p_value <= 0.001, "{}: {value}", statistic.name());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Redrawing: pseudo-references and pseudo-windows that differ only by chance, scored as real ones are.
 //!
-//! Two kinds. *Rows* redraws both sides by multinomial counts, as if rows (or clumps of φ rows) were independent.
+//! Two kinds. *Rows* redraws both sides by counts, as if rows (or clumps of φ rows) were independent.
 //! *Blocks* takes a whole block as the window and the others as the reference, stretched so that it reaches beyond
 //! the few blocks there are.
 //!
@@ -12,12 +12,27 @@ use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::Rng;
 
 use super::evidence::Evidence;
-use crate::stats::{self, chi_squared, jensen_shannon, kolmogorov_smirnov, l_infinity, psi, total};
+use super::truth::Truth;
+use crate::stats::{self, Data, Statistic, kolmogorov_smirnov, total};
 
-/// The statistics that are drawn: psi, js, l_infinity, chi_squared, ks, wasserstein, in the order of the table. The
-/// shift of the mean has a closed null.
-pub(crate) const DRAWN: usize = 6;
-pub(crate) type Scores = [f64; DRAWN];
+/// The statistics that are drawn, in the order of the table: those of `wanted` that come from counts. The shift of the
+/// mean has a closed null. The random numbers do not depend on which statistics are asked for, so a statistic has the
+/// same draws in whatever company.
+pub(crate) fn drawn(wanted: &[Statistic]) -> Vec<Statistic> {
+    let mut drawn: Vec<Statistic> = wanted
+        .iter()
+        .copied()
+        .filter(|statistic| {
+            statistic.entry().from == Data::Profile && *statistic != Statistic::MeanShift
+        })
+        .collect();
+    drawn.sort();
+    drawn.dedup();
+    drawn
+}
+
+/// Scores of one pseudo-window after another, each with a value for every statistic asked for.
+pub(crate) type Scores = Vec<f64>;
 
 /// Pseudo-windows judged against one pseudo-reference, so that the reference's draw, the dear one, is shared.
 const WINDOWS_PER_REFERENCE: u32 = 4;
@@ -31,53 +46,66 @@ pub(crate) fn rows(
     degrees: Option<f64>,
     draws: u32,
     rng: &mut Pcg64Mcg,
-) -> Vec<Scores> {
+    statistics: &[Statistic],
+) -> Scores {
     let atoms = evidence.atoms();
     let n = total(atoms);
     let m = window_rows as f64;
     let chi = degrees.and_then(|degrees| ChiSquared::new(degrees).ok().map(|chi| (chi, degrees)));
-    let source = Multinomial::new(atoms);
+    let mut truth = Truth::new(evidence, statistics, rng.next_u64());
     let (mut reference, mut window) = (vec![0; atoms.len()], vec![0; atoms.len()]);
-    let mut found = Vec::with_capacity(draws as usize + WINDOWS_PER_REFERENCE as usize);
-    while found.len() < draws as usize {
+    let (mut own, mut bins) = (evidence.bins.clone(), vec![0; evidence.bins.len()]);
+    let wanted = draws as usize * statistics.len();
+    let mut found = Vec::with_capacity(wanted + WINDOWS_PER_REFERENCE as usize * statistics.len());
+    while found.len() < wanted {
         let phi = chi
             .map_or(phi, |(chi, degrees)| {
                 phi * degrees / chi.sample(rng).max(f64::MIN_POSITIVE)
             })
             .max(1.0);
-        source.draw(clumps(n, phi), n, &mut reference, rng);
+        if truth.ranked {
+            truth.atoms.draw(clumps(n, phi), n, &mut reference, rng);
+        }
+        truth.draw_reference(phi, n, &mut own);
         for _ in 0..WINDOWS_PER_REFERENCE {
-            source.draw(clumps(m, phi), m, &mut window, rng);
-            found.push(scores(evidence, &reference, &window));
+            let mut gaps = Gaps::NONE;
+            if truth.ranked {
+                truth.atoms.draw(clumps(m, phi), m, &mut window, rng);
+                gaps = Gaps::new(evidence, &window, &reference, statistics);
+            }
+            truth.draw_window(phi, m, &mut bins);
+            binned(&own, &bins, gaps, statistics, &mut found);
         }
     }
-    found.truncate(draws as usize);
+    found.truncate(wanted);
     found
 }
 
 /// Independent units in `rows` rows: at least one.
-fn clumps(rows: f64, phi: f64) -> u64 {
+pub(crate) fn clumps(rows: f64, phi: f64) -> u64 {
     ((rows / phi).round() as u64).max(1)
 }
 
 /// Each block as the window against all the others, sizes brought to the reference's and the window's: as many
 /// scores as blocks, no random numbers.
-pub(crate) fn leave_one_out(evidence: &Evidence, window_rows: u64) -> Vec<Scores> {
+pub(crate) fn leave_one_out(
+    evidence: &Evidence,
+    window_rows: u64,
+    statistics: &[Statistic],
+) -> Scores {
     let whole = evidence.blocks_total();
-    evidence
-        .blocks
-        .iter()
-        .map(|block| {
-            let rest: Vec<u64> = whole
-                .iter()
-                .zip(block)
-                .map(|(&all, &count)| all - count)
-                .collect();
-            let rest = scaled(&rest, total(&whole));
-            let window = scaled(block, window_rows as f64);
-            scores(evidence, &rest, &window)
-        })
-        .collect()
+    let mut found = Vec::with_capacity(evidence.blocks.len() * statistics.len());
+    for block in &evidence.blocks {
+        let rest: Vec<u64> = whole
+            .iter()
+            .zip(block)
+            .map(|(&all, &count)| all - count)
+            .collect();
+        let rest = scaled(&rest, total(&whole));
+        let window = scaled(block, window_rows as f64);
+        scores(evidence, &rest, &window, statistics, &mut found);
+    }
+    found
 }
 
 /// One block seen from all the others, in shares.
@@ -95,7 +123,13 @@ struct Seat {
 }
 
 impl Seat {
-    fn new(evidence: &Evidence, block: &[u64], whole: &[u64], window_rows: f64) -> Self {
+    fn new(
+        evidence: &Evidence,
+        block: &[u64],
+        whole: &[u64],
+        window_rows: f64,
+        statistics: &[Statistic],
+    ) -> Self {
         let rest: Vec<u64> = whole
             .iter()
             .zip(block)
@@ -106,7 +140,7 @@ impl Seat {
             rest_roots: roots(&rest_bins),
             rest_bins,
             roots: roots(&evidence.bins_of(block)),
-            gaps: Gaps::new(evidence, block, &rest),
+            gaps: Gaps::new(evidence, block, &rest, statistics),
             rest,
             noise: missing_noise(total(block), window_rows)
                 .map(|rows| (Multinomial::new(block), rows)),
@@ -125,16 +159,24 @@ struct Gaps {
 const WIDEST_GAP: f64 = 1.0 - 1e-9;
 
 impl Gaps {
-    fn new(evidence: &Evidence, window: &[u64], reference: &[u64]) -> Self {
-        match &evidence.ranks {
-            Some(ranks) => Self {
-                widest: kolmogorov_smirnov::ks(reference, window).distance,
-                spread: ranks.null_distance(reference, window),
-            },
-            None => Self {
-                widest: 0.0,
-                spread: 0.0,
-            },
+    const NONE: Self = Self {
+        widest: 0.0,
+        spread: 0.0,
+    };
+
+    /// Without ranks both are 0, and so is what `statistics` do not ask for.
+    fn new(
+        evidence: &Evidence,
+        window: &[u64],
+        reference: &[u64],
+        statistics: &[Statistic],
+    ) -> Self {
+        let ranks = |of: Statistic| evidence.ranks.as_ref().filter(|_| statistics.contains(&of));
+        Self {
+            widest: ranks(Statistic::KolmogorovSmirnov)
+                .map_or(0.0, |_| kolmogorov_smirnov::ks(reference, window).distance),
+            spread: ranks(Statistic::Wasserstein)
+                .map_or(0.0, |ranks| ranks.null_distance(reference, window)),
         }
     }
 
@@ -164,18 +206,19 @@ pub(crate) fn blocks(
     stretch: f64,
     draws: u32,
     rng: &mut Pcg64Mcg,
-) -> Vec<Scores> {
+    statistics: &[Statistic],
+) -> Scores {
     let whole = evidence.blocks_total();
     let m = window_rows as f64;
     let seats: Vec<Seat> = evidence
         .blocks
         .iter()
-        .map(|block| Seat::new(evidence, block, &whole, m))
+        .map(|block| Seat::new(evidence, block, &whole, m, statistics))
         .collect();
     let degrees = seats.len().saturating_sub(1).max(1) as f64;
     let chi = ChiSquared::new(degrees).ok();
     let mut redrawn = vec![0; whole.len()];
-    let mut found = Vec::with_capacity(draws as usize);
+    let mut found = Vec::with_capacity(draws as usize * statistics.len());
     for _ in 0..draws {
         let seat = &seats[below(rng, seats.len())];
         let t = chi.map_or(1.0, |chi| {
@@ -188,12 +231,12 @@ pub(crate) fn blocks(
                 let own = roots(&evidence.bins_of(&redrawn));
                 (
                     from_roots(&seat.rest_roots, &own, t, m),
-                    Gaps::new(evidence, &redrawn, &seat.rest),
+                    Gaps::new(evidence, &redrawn, &seat.rest, statistics),
                 )
             }
         };
         let gaps = gaps.stretched(t);
-        found.push(binned(&seat.rest_bins, &bins, gaps.widest, gaps.spread));
+        binned(&seat.rest_bins, &bins, gaps, statistics, &mut found);
     }
     found
 }
@@ -205,26 +248,31 @@ fn missing_noise(block: f64, m: f64) -> Option<u64> {
     (inverse > 0.02 / block).then(|| ((1.0 / inverse).round() as u64).max(1))
 }
 
-/// Every drawn statistic of two samples by atom; without ranks the ranked ones are 0.
-pub(crate) fn scores(evidence: &Evidence, reference: &[u64], window: &[u64]) -> Scores {
-    let gaps = Gaps::new(evidence, window, reference);
-    binned(
-        &evidence.bins_of(reference),
-        &evidence.bins_of(window),
-        gaps.widest,
-        gaps.spread,
-    )
+/// Adds every statistic of two samples by atom to `found`; without ranks the ranked ones are 0.
+pub(crate) fn scores(
+    evidence: &Evidence,
+    reference: &[u64],
+    window: &[u64],
+    statistics: &[Statistic],
+    found: &mut Scores,
+) {
+    let gaps = Gaps::new(evidence, window, reference, statistics);
+    let (reference, window) = (evidence.bins_of(reference), evidence.bins_of(window));
+    binned(&reference, &window, gaps, statistics, found);
 }
 
-fn binned(reference: &[u64], window: &[u64], ks: f64, wasserstein: f64) -> Scores {
-    [
-        psi::psi(reference, window),
-        jensen_shannon::distance(reference, window),
-        l_infinity::distance(reference, window),
-        chi_squared::statistic(reference, window),
-        ks,
-        wasserstein,
-    ]
+fn binned(
+    reference: &[u64],
+    window: &[u64],
+    gaps: Gaps,
+    statistics: &[Statistic],
+    found: &mut Scores,
+) {
+    found.extend(statistics.iter().map(|statistic| match statistic {
+        Statistic::KolmogorovSmirnov => gaps.widest,
+        Statistic::Wasserstein => gaps.spread,
+        binned => binned.of_counts(reference, window).unwrap_or(0.0),
+    }));
 }
 
 /// Counts of `rows` rows in the shares (rest + t·(own − rest))² of square roots, negative ones as empty bins.
@@ -264,18 +312,18 @@ fn scaled(counts: &[u64], rows: f64) -> Vec<u64> {
 }
 
 /// A number below `n`, by multiplication; its bias is below 2⁻³².
-fn below(rng: &mut Pcg64Mcg, n: usize) -> usize {
+pub(crate) fn below(rng: &mut Pcg64Mcg, n: usize) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
 
 /// A uniform number in [0, 1) of 53 bits.
-fn uniform(rng: &mut Pcg64Mcg) -> f64 {
+pub(crate) fn uniform(rng: &mut Pcg64Mcg) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Draws counts with given shares: row by row through an alias table (Vose 1991) when rows are few, else cell by
 /// cell as binomials.
-struct Multinomial {
+pub(crate) struct Multinomial {
     shares: Vec<f64>,
     keep: Vec<f64>,
     alias: Vec<usize>,
@@ -285,7 +333,7 @@ struct Multinomial {
 const ROWS_PER_BINOMIAL: u64 = 6;
 
 impl Multinomial {
-    fn new(counts: &[u64]) -> Self {
+    pub(crate) fn new(counts: &[u64]) -> Self {
         let shares = shares(counts);
         let cells = shares.len();
         let mut keep: Vec<f64> = shares.iter().map(|share| share * cells as f64).collect();
@@ -313,7 +361,7 @@ impl Multinomial {
     }
 
     /// Draws `units` independent units and writes them, brought to `rows` rows, into `out`.
-    fn draw(&self, units: u64, rows: f64, out: &mut [u64], rng: &mut Pcg64Mcg) {
+    pub(crate) fn draw(&self, units: u64, rows: f64, out: &mut [u64], rng: &mut Pcg64Mcg) {
         out.fill(0);
         let cells = self.shares.len();
         if cells == 0 {
@@ -330,28 +378,40 @@ impl Multinomial {
                 out[cell] += 1;
             }
         } else {
-            let (mut left, mut share_left) = (units, 1.0);
-            for (out, &share) in out.iter_mut().zip(&self.shares) {
-                if left == 0 || share <= 0.0 {
-                    continue;
-                }
-                let p = (share / share_left).clamp(0.0, 1.0);
-                *out = if p >= 1.0 {
-                    left
-                } else {
-                    Binomial::new(left, p)
-                        .map_or(0, |d| d.sample(rng))
-                        .min(left)
-                };
-                left -= *out;
-                share_left = (share_left - share).max(f64::MIN_POSITIVE);
-            }
+            binomials(&self.shares, units, out, rng);
         }
-        if units as f64 != rows {
-            let by = rows / units as f64;
-            out.iter_mut()
-                .for_each(|count| *count = (*count as f64 * by).round() as u64);
+        bring(out, units, rows);
+    }
+}
+
+/// Draws `units` independent units, bin by bin as binomials.
+pub(crate) fn binomials(shares: &[f64], units: u64, out: &mut [u64], rng: &mut Pcg64Mcg) {
+    out.fill(0);
+    let (mut left, mut share_left) = (units, 1.0);
+    for (out, &share) in out.iter_mut().zip(shares) {
+        if left == 0 || share <= 0.0 {
+            continue;
         }
+        let p = (share / share_left).clamp(0.0, 1.0);
+        *out = if p >= 1.0 {
+            left
+        } else {
+            Binomial::new(left, p)
+                .map_or(0, |d| d.sample(rng))
+                .min(left)
+        };
+        left -= *out;
+        share_left = (share_left - share).max(f64::MIN_POSITIVE);
+    }
+}
+
+/// `units` drawn units, brought to `rows` rows.
+pub(crate) fn bring(counts: &mut [u64], units: u64, rows: f64) {
+    if units as f64 != rows {
+        let by = rows / (units as f64).max(1.0);
+        counts
+            .iter_mut()
+            .for_each(|count| *count = (*count as f64 * by).round() as u64);
     }
 }
 

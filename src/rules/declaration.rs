@@ -160,6 +160,7 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
     let facts = Facts {
         task: task.as_ref(),
         rows,
+        window: window.as_ref(),
     };
     let reference = match table.get("reference") {
         Some(at) => reference(check, source, at, window.as_ref(), facts),

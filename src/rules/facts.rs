@@ -3,12 +3,14 @@
 use super::declaration::Rows;
 use super::fields::{At, Checker};
 use super::task::Task;
+use crate::window::WindowSpec;
 
 /// Parts of a declaration that were read before its rules; `None` where they could not be, so that nothing follows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts<'a> {
     pub task: Option<&'a Task>,
     pub rows: Option<Rows>,
+    pub window: Option<&'a WindowSpec>,
 }
 
 const KEEP: &str = "write `rows: all`, or `rows: {sample: 10%}` for a share of them";

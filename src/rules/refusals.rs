@@ -355,15 +355,33 @@ fn drift_has_no_fixed_threshold() {
 model: power
 task: none
 rules:
-  - {name: inputs, watch: drift, above: 0.2, statistic: hellinger, floor: low, level: 2}
+  - {name: inputs, watch: drift, above: 0.2, statistic: mmd2, floor: low, level: 2}
   - {name: rare, watch: drift, level: 0.001, false_alarms: seldom}",
         &[
-            "r.yaml:4: rules[0].statistic: hellinger: not one of the known words; write one of: psi, js, l_infinity, chi_squared, ks, wasserstein, mean_shift, auto",
+            "r.yaml:4: rules[0].statistic: mmd2: not one of the known words; write one of: psi, js, l_infinity, chi_squared, ks, wasserstein, mean_shift, hellinger, kl, tv, g_test, cramers_v, auto",
             "r.yaml:4: rules[0].floor: low: not a number in range; write 0 or more, or `auto`",
-            "r.yaml:4: rules[0].level: 2: not a number in range; write a chance from 0.0000001 to 0.5",
+            "r.yaml:4: rules[0].level: 2: not a number in range; write a chance from 0.0000002 to 0.5",
             "r.yaml:4: rules[0].above: 0.2: a drift rule has no fixed threshold: it is calibrated from the reference; write `floor: NUMBER` to leave smaller effects alone, or `false_alarms: 1 per 90d` to hear of fewer",
             "r.yaml:5: rules[1].false_alarms: seldom: not a number of times per length of time; write for example `1 per 30d`",
             "r.yaml:5: rules[1].level: 0.001: the level follows from `false_alarms`, which is given too; keep one of the two",
+        ],
+    );
+}
+
+/// Three of five windows are met so rarely that a level that can be drawn suffices, and the mean's shift needs no draw.
+#[test]
+fn a_budget_that_no_number_of_draws_can_serve_is_refused() {
+    refuse(
+        "\
+model: power
+task: none
+window: {every: 1d}
+rules:
+  - {name: never, watch: drift, false_alarms: 0.000001 per 30d}
+  - {name: patient, watch: drift, for: 3 of 5, false_alarms: 0.000001 per 30d}
+  - {name: closed, watch: drift, statistic: mean_shift, false_alarms: 0.000001 per 30d}",
+        &[
+            "r.yaml:5: rules[0].false_alarms: 0.000001 per 30d: so few false alarms need a level of 3.3e-8 or less in each window, and 3e7 random draws or more; at most 50000 are made, and their tail reaches down to 2e-7; write a larger number or a shorter time",
         ],
     );
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{DAY, Millis};
 use crate::performance::Metric;
-use crate::stats::{self, Statistic};
+use crate::stats::{self, Data, Statistic, tail};
 
 use super::condition::{self, Condition, Side, Unit};
 use super::facts::Facts;
@@ -12,11 +12,10 @@ use super::fields::{At, Checker, Table};
 use super::glob::Glob;
 use super::performance;
 use super::watch::Watch;
+use crate::window::WindowSpec;
 
 /// Longest memory of a rule, in windows.
 const MOST_WINDOWS: u32 = 100;
-/// Finer levels would need more random draws than anybody waits for.
-const LEAST_LEVEL: f64 = 1e-7;
 
 /// Who should look at an alert, and how soon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -205,7 +204,7 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>, facts: Facts<'_>) -
             "leave it out and set `above`",
         );
     }
-    calibration(check, &table, &mut rule);
+    calibration(check, &table, &mut rule, facts);
     rule.condition = condition(check, &table, &rule);
     name.map(|_| rule)
 }
@@ -254,14 +253,14 @@ fn level<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) {
     if let Some(at) = table.get("level") {
         rule.level = check.number(
             at,
-            LEAST_LEVEL..=0.5,
-            "write a chance from 0.0000001 to 0.5",
+            tail::LEAST_LEVEL..=0.5,
+            "write a chance from 0.0000002 to 0.5",
         );
     }
 }
 
 /// The fields that only a drift rule has, which say how its threshold is made; a performance rule has `level` too.
-fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) {
+fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule, facts: Facts<'_>) {
     if rule.watch != Watch::Drift {
         let has_level = rule.watch == Watch::Performance;
         for key in ["statistic", "floor", "false_alarms", "level"] {
@@ -285,8 +284,10 @@ fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) 
         return;
     }
     if let Some(at) = table.get("statistic") {
+        // Windows are kept as profiles: what needs rows cannot be computed for each of them.
         let mut words: Vec<(&str, Option<Statistic>)> = stats::table()
             .iter()
+            .filter(|entry| entry.from == Data::Profile)
             .map(|entry| (entry.name, Some(entry.statistic)))
             .collect();
         words.push(("auto", None));
@@ -301,6 +302,7 @@ fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) 
         rule.false_alarms = check
             .rate(at)
             .map_or(rule.false_alarms, |(count, per)| Budget { count, per });
+        budget(check, at, rule, facts.window);
     }
     level(check, table, rule);
     if let Some(at) = table.get("level")
@@ -311,6 +313,35 @@ fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule) 
             "the level follows from `false_alarms`, which is given too",
             "keep one of the two",
         );
+    }
+}
+
+/// Refuses a budget so small that no number of draws serves its level, even if the rule watched one column only: k of n
+/// windows are met at least as often as k windows in a row, so the level is at most the k-th root of the chance that
+/// the budget leaves a window. More columns, and how much windows have in common, are known at run time only. The
+/// mean's shift has a closed null, which serves any level.
+fn budget<'a>(check: &mut Checker<'a>, at: &At<'a>, rule: &Rule, window: Option<&WindowSpec>) {
+    let Some(window) = window else { return };
+    if rule.statistic == Some(Statistic::MeanShift) {
+        return;
+    }
+    let Budget { count, per } = rule.false_alarms;
+    // Overlapping windows are tested as if one were enough.
+    let k = if window.is_tumbling() {
+        rule.required.k
+    } else {
+        1
+    };
+    let chance = count * window.every as f64 / per.max(1) as f64;
+    let level = chance.powf(1.0 / f64::from(k.max(1)));
+    if level < tail::LEAST_LEVEL {
+        let wrong = format!(
+            "so few false alarms need a level of {level:.1e} or less in each window, and {:.0e} random draws or more; at most {} are made, and their tail reaches down to {:.0e}",
+            1.0 / level,
+            tail::MAX_DRAWS,
+            tail::LEAST_LEVEL,
+        );
+        check.refuse(at, &wrong, "write a larger number or a shorter time");
     }
 }
 

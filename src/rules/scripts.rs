@@ -339,6 +339,7 @@ fn a_rules_floor_takes_the_place_of_the_statistics_own() {
                 overdispersion: None,
                 blocks: 8,
                 draws: Some(999),
+                extrapolated: false,
                 false_alarms_per_week: None,
             });
         }

@@ -221,7 +221,7 @@ impl Judge {
                 for_k: required.k,
                 for_n: required.n,
                 every: declaration.window.every,
-                statistics: None,
+                statistics: named(rule.statistic),
                 cache: &self.cache,
             };
             let compared = compare(&plan, case.profile, &columns);
@@ -249,6 +249,19 @@ impl Judge {
 pub const ANCHOR: &str = "@anchor";
 /// Stands where scores belong to no rule.
 const NO_RULE: &str = "";
+
+/// What a rule with this statistic has computed: the standard statistics, and the one it names if that is no standard
+/// one.
+fn named(statistic: Option<Statistic>) -> Option<Vec<Statistic>> {
+    let named = statistic.filter(|statistic| !statistic.entry().standard)?;
+    // Those of numeric columns are all of them; what does not apply to a column is left out there.
+    Some(
+        Statistic::for_column(true)
+            .into_iter()
+            .chain([named])
+            .collect(),
+    )
+}
 
 /// The score that speaks for a column under a rule.
 fn place_of(scores: &[RuleScore], rule: &Rule, column: &str) -> Option<usize> {

@@ -86,6 +86,7 @@ pub fn performance_score(
             overdispersion: None,
             blocks: baseline.map_or(0, |baseline| baseline.blocks),
             draws: None,
+            extrapolated: false,
             false_alarms_per_week: None,
         }),
         p_value: None,

@@ -130,6 +130,7 @@ fn rate_score(rule: &Rule, column: &str, now: Rate, before: Option<Rate>) -> Sco
             overdispersion: None,
             blocks: 0,
             draws: None,
+            extrapolated: false,
             false_alarms_per_week: None,
         });
         if condition.side == Side::Above {

@@ -50,6 +50,7 @@ pub fn score(column: &str, statistic: &str, value: f64) -> Score {
             overdispersion: Some(3.5),
             blocks: 8,
             draws: Some(999),
+            extrapolated: false,
             false_alarms_per_week: Some(FalseAlarms {
                 mean: 0.01,
                 p90: 0.02,

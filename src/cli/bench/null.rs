@@ -4,10 +4,13 @@
 //! weeks is compared with it: what is called drift there is a false alarm. Beside our threshold, which is learnt from
 //! whole windows of the reference, stands the textbook's: a two-sample χ² test that takes rows for independent.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::dependent::{self, Dependence};
+use super::grid::{self, Grid};
 use crate::cli::demo::FLIGHTS;
 use crate::event::{DAY, Millis, Span, WEEK};
 use crate::profile::{ColumnRules, CompiledLayout, Layout, Profile};
@@ -15,7 +18,7 @@ use crate::query::{self, File};
 use crate::reference::{Block, NullCache, Plan, Reference, compare};
 use crate::stats::bins::{Binning, DEFAULT_BINS};
 use crate::stats::score::Verdict;
-use crate::stats::{chi_squared, chi_squared_tail, degrees, occupied};
+use crate::stats::{Statistic, chi_squared, chi_squared_tail, degrees, occupied};
 use crate::window::WindowSpec;
 
 /// Chance of a false alarm that both thresholds promise for one window of one column.
@@ -51,8 +54,89 @@ impl Figures {
     }
 }
 
-/// Prints the figures for weekly and for daily windows.
-pub fn run() -> anyhow::Result<()> {
+/// What `driftline bench null` takes.
+#[derive(Debug, clap::Args)]
+pub struct NullArguments {
+    /// Made-up rows over a grid of sizes, bins and categories instead; ends with 1 where a promise is broken.
+    #[arg(long)]
+    grid: bool,
+    /// Fresh references and windows for each cell of the grid.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    replicates: u32,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Prints the figures for weekly and for daily windows of flights, or those of the grid.
+///
+/// # Errors
+/// When the flights cannot be read, or made-up rows not be counted.
+pub fn run(arguments: &NullArguments) -> anyhow::Result<ExitCode> {
+    if arguments.grid {
+        return made_up(arguments.replicates, arguments.seed);
+    }
+    flights().map(|()| ExitCode::SUCCESS)
+}
+
+/// Statistics whose p-values are ordered by Benjamini and Hochberg: one with a closed form and one that is drawn.
+const ORDERED: [Statistic; 2] = [Statistic::Psi, Statistic::LInfinity];
+/// A threshold that speaks this many times as often as promised has failed.
+const FAILED: f64 = 2.0;
+
+fn made_up(replicates: u32, seed: u64) -> anyhow::Result<ExitCode> {
+    let mut broken = false;
+    println!(
+        "Quiet windows of made-up rows, {replicates} fresh references and windows for each cell:\n"
+    );
+    let grid = Grid::run(&grid::whole(), replicates, seed)?;
+    println!("{}", grid.summary());
+    for (what, shares) in [("above", grid.above()), ("below", grid.below())] {
+        for share in shares {
+            broken = true;
+            println!(
+                "{what} its level: {} {} {}: {:.2} % instead of {} %",
+                share.case,
+                share.way,
+                share.statistic.name(),
+                100.0 * share.value(),
+                100.0 * share.level
+            );
+        }
+    }
+    println!("\nFifty columns, ten of them moved, Benjamini and Hochberg at 5 %:");
+    for statistic in ORDERED {
+        let found = dependent::discoveries(statistic, replicates, seed);
+        broken |= found.above();
+        println!(
+            "{:<12} false {:.2} % ± {:.2} %, found {:.0} %",
+            statistic.name(),
+            100.0 * found.false_share,
+            100.0 * found.error,
+            100.0 * found.found
+        );
+    }
+    println!("\nRows that depend on each other, PSI at 5 %: whole windows, independent rows:");
+    for (name, dependence) in [
+        ("neighbours, 0.9", Dependence::Neighbours(0.9)),
+        ("days, 0.3", Dependence::Days(0.3)),
+    ] {
+        let found = dependent::dependent(dependence, Statistic::Psi, replicates, seed)?;
+        let share = |spoke: u32| f64::from(spoke) / f64::from(found.replicates);
+        broken |= found.above() || share(found.independent_rows) < FAILED * LEVEL;
+        println!(
+            "{name:<16} {:.2} %, {:.2} %",
+            100.0 * share(found.whole_windows),
+            100.0 * share(found.independent_rows)
+        );
+    }
+    Ok(if broken {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn flights() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
