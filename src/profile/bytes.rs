@@ -45,14 +45,7 @@ pub(super) fn write(profile: &Profile) -> Vec<u8> {
 pub(super) fn read(bytes: &[u8], layout: &Layout) -> Result<Profile, ProfileError> {
     let mut profile = Profile::new(layout);
     let mut input = Reader { bytes, at: 0 };
-    let found = input.byte()?;
-    if found != VERSION {
-        return Err(ProfileError::Version {
-            found,
-            expected: VERSION,
-        });
-    }
-    let found = u64::from_le_bytes(input.array()?);
+    let found = input.header()?;
     if found != profile.layout {
         return Err(ProfileError::OtherLayout {
             found,
@@ -102,6 +95,11 @@ pub(super) fn read(bytes: &[u8], layout: &Layout) -> Result<Profile, ProfileErro
     profile.unknown_fields = input.distinct()?;
     input.require(input.at == bytes.len(), "bytes follow the end")?;
     Ok(profile)
+}
+
+/// The fingerprint in the bytes' header.
+pub(super) fn fingerprint(bytes: &[u8]) -> Result<u64, ProfileError> {
+    Reader { bytes, at: 0 }.header()
 }
 
 struct Writer {
@@ -196,6 +194,18 @@ impl<'a> Reader<'a> {
         } else {
             Err(ProfileError::Damaged { at: self.at, what })
         }
+    }
+
+    /// The version, checked, and the layout's fingerprint.
+    fn header(&mut self) -> Result<u64, ProfileError> {
+        let found = self.byte()?;
+        if found != VERSION {
+            return Err(ProfileError::Version {
+                found,
+                expected: VERSION,
+            });
+        }
+        Ok(u64::from_le_bytes(self.array()?))
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], ProfileError> {

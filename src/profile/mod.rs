@@ -22,6 +22,7 @@ pub mod learn;
 pub mod missing;
 pub mod numeric;
 pub mod sample;
+mod single;
 
 #[cfg(test)]
 mod laws;

@@ -18,6 +18,9 @@ const SQUARE_CLIP: f64 = (1u64 << 46) as f64;
 /// Scaled values below this are converted by way of `i64`, which is much faster than `i128`.
 const FAST: f64 = (1u64 << 62) as f64;
 
+/// Numbers searched side by side.
+const LANES: usize = 8;
+
 /// The numbers of one column, counted.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NumericProfile {
@@ -101,6 +104,7 @@ impl NumericProfile {
         values: impl Iterator<Item = (u8, f64)>,
     ) {
         let (mut sum, mut squares) = (self.sum, self.squares);
+        let (mut block, mut filled) = ([0.0; LANES], 0);
         let mut min = self.min.unwrap_or(f64::INFINITY);
         let mut max = self.max.unwrap_or(f64::NEG_INFINITY);
         for (state, number) in values {
@@ -128,7 +132,14 @@ impl NumericProfile {
                 self.above += 1;
                 continue;
             }
-            self.cells[compiled.cell(x)] += 1;
+            block[filled] = x;
+            filled += 1;
+            if filled == LANES {
+                for cell in compiled.cells(&block) {
+                    self.cells[cell] += 1;
+                }
+                filled = 0;
+            }
             let unit = x * compiled.sum_scale;
             let from_center = (x - compiled.center) * compiled.square_scale;
             if unit.abs() <= SUM_CLIP && from_center.abs() <= SQUARE_CLIP {
@@ -143,6 +154,9 @@ impl NumericProfile {
             } else {
                 self.clipped += 1;
             }
+        }
+        for &x in &block[..filled] {
+            self.cells[compiled.cell(x)] += 1;
         }
         (self.sum, self.squares) = (sum, squares);
         if min <= max {
@@ -198,6 +212,20 @@ impl CompiledNumeric {
             sum_scale: shifted(1.0, cells.sum_shift),
             square_scale: shifted(1.0, cells.square_shift),
         }
+    }
+
+    /// [`Self::cell`] of several numbers at once: their searches do not wait for each other.
+    fn cells(&self, numbers: &[f64; LANES]) -> [usize; LANES] {
+        let mut found = [0; LANES];
+        let mut step = self.first_step;
+        while step > 0 {
+            for (found, &x) in found.iter_mut().zip(numbers) {
+                let smaller = self.edges[(*found + step - 1) & MAX_EDGES] < x;
+                *found += select_unpredictable(smaller, step, 0);
+            }
+            step /= 2;
+        }
+        found
     }
 
     /// The cell of a finite number: how many edges are smaller. A binary search that selects instead of branching:

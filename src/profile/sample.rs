@@ -96,30 +96,46 @@ impl Sample {
 
     /// One value of the present row. `name` is the feature's own name, and is not looked at for other fields.
     pub fn observe(&mut self, field: &Field, name: &str, value: Observed<'_>) {
+        self.observe_all(field, name, std::iter::once(value));
+    }
+
+    /// One column's values of several rows, in their order: the same as [`Sample::observe`] for each.
+    pub fn observe_all<'a>(
+        &mut self,
+        field: &Field,
+        name: &str,
+        values: impl Iterator<Item = Observed<'a>>,
+    ) {
         let (slot, key) = slot(field, name);
         let at = match self.index[slot].get(key) {
             Some(&at) => at,
             None if self.columns.len() < MAX_COLUMNS => self.add_column(field, slot, key),
             None => {
-                self.overflow += 1;
+                self.overflow += values.count() as u64;
                 return;
             }
         };
         let most = most_numbers(self.columns.len());
         let column = &mut self.columns[at];
-        match value {
-            Observed::Null => column.nulls += 1,
-            Observed::Number(number) => column.numbers.push(number, most),
-            Observed::Text(text) => column.texts.push(text, &mut self.text_bytes),
-            Observed::Bool(true) => column.trues += 1,
-            Observed::Bool(false) => column.falses += 1,
-            Observed::Other => column.others += 1,
+        for value in values {
+            match value {
+                Observed::Null => column.nulls += 1,
+                Observed::Number(number) => column.numbers.push(number, most),
+                Observed::Text(text) => column.texts.push(text, &mut self.text_bytes),
+                Observed::Bool(true) => column.trues += 1,
+                Observed::Bool(false) => column.falses += 1,
+                Observed::Other => column.others += 1,
+            }
         }
     }
 
     /// One more row.
     pub fn row(&mut self) {
-        self.rows += 1;
+        self.rows_more(1);
+    }
+
+    pub fn rows_more(&mut self, rows: u64) {
+        self.rows += rows;
     }
 
     pub fn rows(&self) -> u64 {

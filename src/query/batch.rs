@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Builder, StringBuilder};
+use arrow::array::{Array, ArrayRef, Float64Array, Float64Builder, StringBuilder};
 
+use super::cells::Values;
 use super::table::{FileBatch, FileColumn};
 use crate::event::{Batch, Column, State};
 use crate::profile::{Cells, Layout, LayoutColumn, Observed, category_text};
@@ -31,15 +32,40 @@ pub(super) fn batch(layout: &Layout, file: &FileBatch) -> Batch {
         version_names: vec![String::new()],
         id_hashes: vec![None; file.rows],
         columns: columns
-            .map(|(column, source)| layout_column(column, source, file.rows))
+            .map(|(column, source)| {
+                layout_column(column, source.map(|source| &source.values), file.rows)
+            })
             .collect(),
         unknown_fields: (0..file.rows).flat_map(unknown_of).collect(),
         ..Batch::default()
     }
 }
 
-fn layout_column(column: &LayoutColumn, source: Option<&FileColumn>, rows: usize) -> Column {
-    let observed = |row| source.map(|source| source.values.observed_as(row, &column.cells));
+/// Numbers where numbers are expected need no look at each of them.
+fn numbers_as_they_are(numbers: &Float64Array) -> Column {
+    let state = |valid| {
+        if valid {
+            State::Value as u8
+        } else {
+            State::Null as u8
+        }
+    };
+    let states = match numbers.nulls() {
+        None => vec![state(true); numbers.len()],
+        Some(nulls) => nulls.iter().map(state).collect(),
+    };
+    Column {
+        values: Arc::new(numbers.clone()) as ArrayRef,
+        states,
+    }
+}
+
+/// The values of one column; none: no row has the column.
+pub(super) fn layout_column(column: &LayoutColumn, source: Option<&Values>, rows: usize) -> Column {
+    if let (Cells::Numeric(_), Some(Values::Numbers(numbers))) = (&column.cells, source) {
+        return numbers_as_they_are(numbers);
+    }
+    let observed = |row| source.map(|source| source.observed_as(row, &column.cells));
     match &column.cells {
         Cells::Numeric(_) => {
             let mut numbers = Float64Builder::with_capacity(rows);

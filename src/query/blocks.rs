@@ -21,14 +21,25 @@ const MAX_BLOCKS: usize = 4_096;
 /// # Errors
 /// [`QueryError`]: the file cannot be read, has no rows, or has no such time column.
 pub async fn sample_file(file: &File, time: Option<&str>) -> Result<Sample, QueryError> {
-    let mut table = Table::open(file, time).await?;
+    sample_columns(file, time, None).await
+}
+
+/// As [`sample_file`], of those columns only that have one of these names in the file.
+///
+/// # Errors
+/// As [`sample_file`].
+pub async fn sample_columns(
+    file: &File,
+    time: Option<&str>,
+    only: Option<&[String]>,
+) -> Result<Sample, QueryError> {
+    let mut table = Table::open_some(file, time, only).await?;
     let mut sample = Sample::new();
     while let Some(batch) = table.next().await? {
-        for row in 0..batch.rows {
-            sample.row();
-            for column in &batch.columns {
-                sample.observe(&column.field, &column.name, column.values.observed(row));
-            }
+        sample.rows_more(batch.rows as u64);
+        for column in &batch.columns {
+            let values = (0..batch.rows).map(|row| column.values.observed(row));
+            sample.observe_all(&column.field, &column.name, values);
         }
     }
     table.refuse_empty()?;
@@ -52,17 +63,45 @@ pub async fn reference_file(
         every: window.span,
         ..window.clone()
     };
-    let mut table = Table::open(file, time).await?;
+    profiles(Table::open(file, time).await?, layout, Some(&blocks_of)).await
+}
+
+/// Profiles all rows of a file together, whatever their times, of those columns only that have one of these names in
+/// the file; the others are absent.
+///
+/// # Errors
+/// [`QueryError`]: the file cannot be read or has no rows.
+pub async fn profile_columns(
+    file: &File,
+    layout: &CompiledLayout,
+    only: &[String],
+) -> Result<Profile, QueryError> {
+    let table = Table::open_some(file, None, Some(only)).await?;
+    let profiles = profiles(table, layout, None).await?;
+    let whole = profiles.into_iter().next().map(|(_, profile)| profile);
+    Ok(whole.unwrap_or_else(|| Profile::new(layout.layout())))
+}
+
+/// Without `blocks` all rows are one block.
+async fn profiles(
+    mut table: Table<'_>,
+    layout: &CompiledLayout,
+    blocks: Option<&WindowSpec>,
+) -> Result<Vec<(Option<Span>, Profile)>, QueryError> {
     let mut profiles: BTreeMap<Option<Span>, Profile> = BTreeMap::new();
     while let Some(columns) = table.next().await? {
         let batch = batch(layout.layout(), &columns);
         let mut rows_of: BTreeMap<Option<Span>, Vec<u32>> = BTreeMap::new();
-        for row in 0..columns.rows {
-            let block = columns
-                .times
-                .as_ref()
-                .map(|times| blocks_of.pane(times[row]));
-            rows_of.entry(block).or_default().push(row as u32);
+        match (&columns.times, blocks) {
+            (Some(times), Some(blocks)) => {
+                for (row, ts) in times.iter().enumerate() {
+                    let block = Some(blocks.pane(*ts));
+                    rows_of.entry(block).or_default().push(row as u32);
+                }
+            }
+            _ => {
+                rows_of.insert(None, (0..columns.rows as u32).collect());
+            }
         }
         for (block, rows) in rows_of {
             let profile = profiles

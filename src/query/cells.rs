@@ -103,6 +103,24 @@ impl Values {
         }
     }
 
+    /// The value of `row` where a number is needed: NaN for none, 1 and 0 for booleans; else what stands there.
+    pub(super) fn number(&self, row: usize) -> Result<f64, String> {
+        match self.value(row) {
+            Observed::Null => Ok(f64::NAN),
+            Observed::Number(number) => Ok(number),
+            Observed::Bool(flag) => Ok(f64::from(flag)),
+            Observed::Text(text) => {
+                let found = if matches!(self, Values::Untyped(..)) {
+                    number(text).or_else(|| boolean(text).map(f64::from))
+                } else {
+                    named_number(text)
+                };
+                found.ok_or_else(|| format!("{text:?}"))
+            }
+            Observed::Other => Err("a list, an object or bytes".to_owned()),
+        }
+    }
+
     fn value(&self, row: usize) -> Observed<'_> {
         match self {
             Values::Numbers(array) if array.is_valid(row) => Observed::Number(array.value(row)),
@@ -134,7 +152,7 @@ fn named_number(text: &str) -> Option<f64> {
 }
 
 /// The number that a CSV cell spells; `nan` and `inf` are what Python writes.
-fn number(text: &str) -> Option<f64> {
+pub(super) fn number(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
     let leading_zeros = digits.len() > 1 && digits[0] == b'0' && digits[1].is_ascii_digit();
     if leading_zeros {
@@ -144,7 +162,7 @@ fn number(text: &str) -> Option<f64> {
     }
 }
 
-fn boolean(text: &str) -> Option<bool> {
+pub(super) fn boolean(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         Some(true)
     } else if text.eq_ignore_ascii_case("false") {

@@ -1,9 +1,46 @@
 //! Which field of a prediction record each column of a file is.
 
+use super::{File, QueryError};
 use crate::profile::Field;
 
 /// Columns that a record has but a profile does not: read elsewhere or not at all.
 const NOT_PROFILED: [&str; 6] = ["model", "version", "id", "ts", "label", "label_ts"];
+
+/// The names under which the columns of a file are profiled, beside their names in the file; `None` for what is
+/// identity, time or a label. `time` names the time column where it is not `ts`.
+///
+/// # Errors
+/// [`QueryError`]: the file cannot be read, or has no such time column.
+pub async fn column_names(
+    file: &File,
+    time: Option<&str>,
+) -> Result<Vec<(String, Option<String>)>, QueryError> {
+    let rows = file.rows().await?;
+    let names: Vec<String> = rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    if let Some(column) = time.filter(|time| !names.iter().any(|name| name == time)) {
+        return Err(QueryError::NoTimeColumn {
+            file: file.name(),
+            column: column.to_owned(),
+            found: names,
+        });
+    }
+    let profiled = |name: &String| {
+        let field = field(name, time.unwrap_or(DEFAULT_TIME), true);
+        field.map(|(field, feature)| field.column_name(&feature))
+    };
+    Ok(names
+        .into_iter()
+        .map(|name| (name.clone(), profiled(&name)))
+        .collect())
+}
+
+/// The time column where none is named.
+pub(super) const DEFAULT_TIME: &str = "ts";
 
 /// The field behind the file's column `column`, and a feature's own name (else empty); `None` for a column that is
 /// not profiled. `numeric`: the column holds numbers, which matters only for the short form `prediction`.

@@ -15,6 +15,10 @@ pub enum QueryError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(
+        "{url}: cannot be read: {cause}; name an object such as s3://bucket/file.parquet, with the provider's credentials in the environment"
+    )]
+    Url { url: String, cause: String },
     #[error("{file}: is a folder; name one Parquet or CSV file")]
     Folder { file: String },
     #[error("{file}: is neither Parquet nor named *.csv; convert it to one of them")]
@@ -33,7 +37,7 @@ pub enum QueryError {
         file: String,
         cause: Box<DataFusionError>,
     },
-    #[error("{file}: has no rows; a reference needs at least one")]
+    #[error("{file}: has no rows; name a file with at least one")]
     Empty { file: String },
     #[error("{file}: column {column:?} occurs twice; rename one of them")]
     DuplicateColumn { file: String, column: String },
@@ -51,6 +55,21 @@ pub enum QueryError {
         file: String,
         column: String,
         found: Vec<String>,
+    },
+    #[error("{file}: has no column {column:?}; its columns are {}", found.join(", "))]
+    NoColumn {
+        file: String,
+        column: String,
+        found: Vec<String>,
+    },
+    #[error(
+        "{file}: column {column:?}, row {row}: {value} is not a number; name a numeric column, or repair the cell (empty is missing)"
+    )]
+    NotANumber {
+        file: String,
+        column: String,
+        row: u64,
+        value: String,
     },
     #[error("{file}: column {column:?}, row {row}: {value} is not an event time ({why}); {remedy}")]
     BadTs {
@@ -104,6 +123,12 @@ pub enum QueryError {
         listed: String,
         found: String,
     },
+    #[error("the statement has no answer: {what}")]
+    Sql { what: String },
+    #[error("there are two tables {name:?}; give one of them another name")]
+    TableTwice { name: String },
+    #[error("the answer cannot be written: {0}")]
+    Write(std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -117,6 +142,6 @@ impl QueryError {
 }
 
 /// DataFusion chains its errors over several lines.
-fn one_line(cause: &DataFusionError) -> String {
+pub(super) fn one_line(cause: &DataFusionError) -> String {
     cause.strip_backtrace().replace("\ncaused by\n", ": ")
 }

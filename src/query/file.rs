@@ -1,6 +1,7 @@
 //! A file as a stream of Arrow batches in the file's own order. Bounded memory: one batch, and for Parquet the pages
 //! of one row group, at a time.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,17 +10,25 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::object_store::memory::InMemory;
-use datafusion::object_store::{ObjectStoreExt, PutPayload, path::Path as ObjectPath};
-use datafusion::prelude::{CsvReadOptions, ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{
+    CsvReadOptions, DataFrame, ParquetReadOptions, SessionConfig, SessionContext,
+};
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, path::Path as ObjectPath};
 use tokio_stream::StreamExt;
+use url::{Position, Url};
 
 use super::QueryError;
+use super::functions::{TEXT_OF_CSV, UNTYPED};
+use crate::store::lake;
 
 /// Where a table of records lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum File {
     Path(PathBuf),
+    /// An object of a bucket, `s3://bucket/path/file.parquet` (also `gs`, `az`, `abfss` …). Credentials come from the
+    /// environment, under the names that the providers' own tools use.
+    Url(Url),
     /// A file compiled into the program; `name` stands for it in messages and says its format by its ending.
     Bytes {
         name: &'static str,
@@ -71,10 +80,30 @@ impl Rows {
 }
 
 impl File {
+    /// What a user typed: a URL where it has a scheme (`file://` is a path all the same), else a path.
+    ///
+    /// # Errors
+    /// When it looks like a URL and is none.
+    pub fn of(text: &str) -> Result<Self, QueryError> {
+        if let Some(path) = text.strip_prefix("file://") {
+            return Ok(File::Path(PathBuf::from(path)));
+        }
+        if !text.contains("://") {
+            return Ok(File::Path(PathBuf::from(text)));
+        }
+        Url::parse(text)
+            .map(File::Url)
+            .map_err(|cause| QueryError::Url {
+                url: text.to_owned(),
+                cause: cause.to_string(),
+            })
+    }
+
     /// How messages call it.
     pub fn name(&self) -> String {
         match self {
             File::Path(path) => path.display().to_string(),
+            File::Url(url) => url.to_string(),
             File::Bytes { name, .. } => (*name).to_owned(),
         }
     }
@@ -85,27 +114,24 @@ impl File {
     /// When it cannot be opened, is neither Parquet nor CSV, is damaged, has a column without a name, or two of
     /// one name.
     pub async fn rows(&self) -> Result<Rows, QueryError> {
-        let file = self.name();
-        let format = self.format()?;
-        let failed = |cause| unreadable(&file, format, cause);
+        self.rows_of(None).await
+    }
 
-        let session = session();
-        let address = self.address(&session).await?;
-        let frame = match format {
-            Format::Parquet => {
-                let options = ParquetReadOptions::default().file_extension("");
-                session
-                    .read_parquet(&address, options)
-                    .await
-                    .map_err(failed)?
-            }
-            Format::Csv => {
-                let options = CsvReadOptions::new().file_extension("");
-                let schema = header(&file, &session, &address).await?;
-                session
-                    .read_csv(&address, options.schema(&schema))
-                    .await
-                    .map_err(failed)?
+    /// As [`File::rows`], with the columns of these names only, in the file's order; a name that it lacks is left out.
+    pub async fn rows_of(&self, only: Option<&[String]>) -> Result<Rows, QueryError> {
+        let file = self.name();
+        let (format, frame) = self.frame(&session()).await?;
+        let failed = |cause| unreadable(&file, format, cause);
+        let frame = match only {
+            None => frame,
+            Some(only) => {
+                let fields = frame.schema().inner().fields().clone();
+                let kept: Vec<&str> = fields
+                    .iter()
+                    .map(|field| field.name().as_str())
+                    .filter(|name| only.iter().any(|other| other == name))
+                    .collect();
+                frame.select_columns(&kept).map_err(failed)?
             }
         };
         let schema: SchemaRef = Arc::clone(frame.schema().inner());
@@ -118,13 +144,52 @@ impl File {
         })
     }
 
-    /// Parquet is known by its first bytes whatever its name; CSV by its name alone.
-    fn format(&self) -> Result<Format, QueryError> {
-        let (start, name) = match self {
-            File::Path(path) => (first_bytes(path)?, path.display().to_string()),
-            File::Bytes { name, bytes } => {
-                (bytes.iter().take(4).copied().collect(), (*name).to_owned())
+    /// The file as a table of `session`, whose texts must be plain ones. Texts of CSV are marked as untyped.
+    pub(super) async fn frame(
+        &self,
+        session: &SessionContext,
+    ) -> Result<(Format, DataFrame), QueryError> {
+        let file = self.name();
+        let format = self.format().await?;
+        let failed = |cause| unreadable(&file, format, cause);
+        let address = self.address(session).await?;
+        let frame = match format {
+            Format::Parquet => {
+                let options = ParquetReadOptions::default().file_extension("");
+                session
+                    .read_parquet(&address, options)
+                    .await
+                    .map_err(failed)?
             }
+            Format::Csv => {
+                let options = CsvReadOptions::new().file_extension("");
+                let schema = header(&file, session, &address).await?;
+                session
+                    .read_csv(&address, options.schema(&schema))
+                    .await
+                    .map_err(failed)?
+            }
+        };
+        Ok((format, frame))
+    }
+
+    /// Parquet is known by its first bytes whatever its name; CSV by its name alone.
+    async fn format(&self) -> Result<Format, QueryError> {
+        let name = self.name();
+        let start = match self {
+            File::Path(path) => first_bytes(path)?,
+            File::Url(url) => {
+                let (objects, path) = bucket(url)?;
+                let failed = |cause: object_store::Error| QueryError::Url {
+                    url: url.to_string(),
+                    cause: cause.to_string(),
+                };
+                // An object may be shorter than a beginning.
+                let size = objects.head(&path).await.map_err(failed)?.size;
+                let start = objects.get_range(&path, 0..size.min(4)).await;
+                start.map_err(failed)?.to_vec()
+            }
+            File::Bytes { bytes, .. } => bytes.iter().take(4).copied().collect(),
         };
         if start == b"PAR1" {
             Ok(Format::Parquet)
@@ -145,6 +210,20 @@ impl File {
                 };
                 let whole = std::fs::canonicalize(path).map_err(open)?;
                 Ok(format!("file://{}", percent_encoded(&whole)))
+            }
+            File::Url(url) => {
+                let (objects, path) = bucket(url)?;
+                // Paths are relative to the bucket, whatever the provider; the name keeps buckets of a session apart.
+                let name = xxhash_rust::xxh3::xxh3_64(url[..Position::BeforePath].as_bytes());
+                let bucket = format!("bucket://{name:016x}/");
+                let address =
+                    ObjectStoreUrl::parse(&bucket).map_err(|cause| QueryError::Session {
+                        file: url.to_string(),
+                        cause: Box::new(cause),
+                    })?;
+                session.register_object_store(address.as_ref(), objects);
+                let path = percent_encoded(std::path::Path::new(path.as_ref()));
+                Ok(format!("{bucket}{path}"))
             }
             File::Bytes { name, bytes } => {
                 let refused = |cause| QueryError::Session {
@@ -167,6 +246,15 @@ impl File {
     }
 }
 
+/// The bucket that a URL names, and the object's path in it.
+fn bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, ObjectPath), QueryError> {
+    let (objects, path) = lake::bucket(url).map_err(|cause| QueryError::Url {
+        url: url.to_string(),
+        cause: cause.to_string(),
+    })?;
+    Ok((Arc::from(objects), path))
+}
+
 /// One partition and no splitting of files, so that rows come in the file's order; plain strings, so that a text
 /// column has one type.
 fn session() -> SessionContext {
@@ -181,7 +269,7 @@ fn session() -> SessionContext {
     SessionContext::new_with_config(config)
 }
 
-fn unreadable(file: &str, format: Format, cause: DataFusionError) -> QueryError {
+pub(super) fn unreadable(file: &str, format: Format, cause: DataFusionError) -> QueryError {
     QueryError::Unreadable {
         file: file.to_owned(),
         format: format.name(),
@@ -281,6 +369,8 @@ async fn header(file: &str, session: &SessionContext, address: &str) -> Result<S
     Ok(Schema::new(fields))
 }
 
+/// A text of which nothing is known but that it was written without a type.
 fn text_field(name: &str) -> Field {
-    Field::new(name, DataType::Utf8, true)
+    let untyped = HashMap::from([(UNTYPED.to_owned(), TEXT_OF_CSV.to_owned())]);
+    Field::new(name, DataType::Utf8, true).with_metadata(untyped)
 }

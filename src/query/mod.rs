@@ -1,5 +1,6 @@
 //! Questions to tables: files of past records, read as a sample to learn a layout from and as the blocks of a
-//! reference; and the lake (`lake`), asked for rows with their labels, training sets, and what became of labels.
+//! reference; the lake (`lake`), asked for rows with their labels, training sets, and what became of labels; and SQL
+//! (`sql`) over all of these, with functions of our own (`functions`).
 //!
 //! This is the only room that names DataFusion. **Invariant:** a file is read in its own order, batch by batch, and
 //! its values mean what they would mean in a JSON record (`cells`), so that a file and a stream of the same rows give
@@ -19,20 +20,29 @@
 mod batch;
 mod blocks;
 mod cells;
+mod column;
 mod columns;
 mod error;
 mod file;
+mod functions;
 mod lake;
+mod sql;
 mod table;
 mod times;
+mod values;
 
 #[cfg(test)]
 mod tests;
 
-pub use blocks::{reference_file, sample_file};
+pub use blocks::{profile_columns, reference_file, sample_columns, sample_file};
+pub use column::Numbers;
+pub use columns::column_names;
 pub use error::QueryError;
 pub use file::{File, Rows};
+pub use functions::Measure;
 pub use lake::{
     Ask, DataManifest, DataSource, Ledger, Observations, SourceKind, TrainingAsk, TrainingSet,
     Unusable, label_ledger, observations, training_set, training_set_again,
 };
+pub use sql::{Answer, Form, Sql};
+pub use values::{ColumnRows, NumberRows, TextRows, column_rows};

@@ -6,15 +6,12 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::error::ArrowError;
 
 use super::cells::{Kind, Values};
-use super::columns;
+use super::columns::{self, DEFAULT_TIME};
 use super::file::Format;
 use super::times::times;
 use super::{File, QueryError, Rows};
 use crate::event::Millis;
 use crate::profile::Field;
-
-/// The time column where none is named.
-const DEFAULT_TIME: &str = "ts";
 
 /// A file open for reading.
 pub(super) struct Table<'a> {
@@ -47,7 +44,16 @@ pub(super) struct FileColumn {
 
 impl<'a> Table<'a> {
     pub async fn open(file: &'a File, time: Option<&str>) -> Result<Self, QueryError> {
-        let rows = file.rows().await?;
+        Self::open_some(file, time, None).await
+    }
+
+    /// As [`Table::open`], with those columns only that have one of these names in the file.
+    pub async fn open_some(
+        file: &'a File,
+        time: Option<&str>,
+        only: Option<&[String]>,
+    ) -> Result<Self, QueryError> {
+        let rows = file.rows_of(only).await?;
         let names: Vec<String> = rows
             .schema()
             .fields()
@@ -69,7 +75,7 @@ impl<'a> Table<'a> {
 
         let (kinds, numeric): (Vec<Kind>, Vec<bool>) = match rows.format() {
             Format::Csv => {
-                let kinds = kinds(file, names.len()).await?;
+                let kinds = kinds(file, names.len(), only).await?;
                 let numeric = kinds.iter().map(|kind| *kind == Kind::Numbers).collect();
                 (kinds, numeric)
             }
@@ -156,9 +162,13 @@ impl<'a> Table<'a> {
 }
 
 /// Reads a CSV file once to see what each column holds.
-async fn kinds(file: &File, columns: usize) -> Result<Vec<Kind>, QueryError> {
+async fn kinds(
+    file: &File,
+    columns: usize,
+    only: Option<&[String]>,
+) -> Result<Vec<Kind>, QueryError> {
     let mut kinds = vec![Kind::Empty; columns];
-    let mut rows = file.rows().await?;
+    let mut rows = file.rows_of(only).await?;
     while let Some(batch) = rows.next().await? {
         for (kind, column) in kinds.iter_mut().zip(batch.columns()) {
             *kind = column

@@ -255,15 +255,12 @@ fn check_error(error: impl std::fmt::Display, file: &File, expect: &str) {
 #[tokio::test]
 async fn what_is_wrong_with_a_file_is_said_with_its_remedy() {
     for (text, expect) in [
-        ("", "FILE: has no rows; a reference needs at least one"),
+        ("", "FILE: has no rows; name a file with at least one"),
         (
             ",a\n0,1\n",
             "FILE: column 1 has no name in the first line; name it or drop it",
         ),
-        (
-            "ts,a\n",
-            "FILE: has no rows; a reference needs at least one",
-        ),
+        ("ts,a\n", "FILE: has no rows; name a file with at least one"),
         (
             "a,b,a\n1,2,3\n",
             "FILE: column \"a\" occurs twice; rename one of them",

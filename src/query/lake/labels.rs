@@ -1,11 +1,13 @@
 //! The label join: which label counts for which row.
 //!
-//!     HashJoinExec: inner, on id = id          labels on the build side
-//!       LatestExec                             one label an id
-//!         FilterExec                           an id that is wanted, ts and watermark below `known_by`
-//!           DataSourceExec                     pruned segments
-//!           DataSourceExec                     buffers
-//!       DataSourceExec                         ids of the rows and their numbers
+//! ```text
+//! HashJoinExec: inner, on id = id          labels on the build side
+//!   LatestExec                             one label an id
+//!     FilterExec                           an id that is wanted, ts and watermark below `known_by`
+//!       DataSourceExec                     pruned segments
+//!       DataSourceExec                     buffers
+//!   DataSourceExec                         ids of the rows and their numbers
+//! ```
 //!
 //! Segments are left out before anything is planned: by time and by the range of their ids in the catalogue, then by
 //! their Bloom filters against the ids that wait for a label. Memory: the ids of the rows, and one label for each.

@@ -18,6 +18,7 @@ mod observations;
 mod rows;
 mod scan;
 mod snapshot;
+mod table;
 mod training;
 
 #[cfg(test)]
@@ -25,5 +26,8 @@ mod tests;
 
 pub use ledger::{Ledger, label_ledger};
 pub use manifest::{DataManifest, DataSource, SourceKind};
+pub(super) use scan::LAKE_URL;
+pub(super) use table::LakeTables;
+
 pub use observations::{Ask, Observations, Unusable, observations};
 pub use training::{TrainingAsk, TrainingSet, training_set, training_set_again};

@@ -39,7 +39,7 @@ use crate::event::Millis;
 use crate::store::lake::SegmentRow;
 
 /// The address under which a session knows the lake. Paths of segments are relative to it.
-const LAKE_URL: &str = "lake://segments/";
+pub(in crate::query) const LAKE_URL: &str = "lake://segments/";
 
 /// From this many rows on, a segment's own statistics (of row groups and pages) are asked before it is read: below,
 /// asking costs more than reading.

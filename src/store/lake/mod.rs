@@ -29,6 +29,7 @@ pub use columns::{column_name, columns_of_labels, columns_of_rows, labels_schema
 pub use compact::compact;
 pub use expire::{Keep, expire};
 pub use flush::{FlushPolicy, flush};
+pub(crate) use objects::bucket;
 pub use objects::{Lake, LakeError};
 pub use size::{Size, size};
 pub use sweep::{ORPHAN_AGE, sweep_dropped, sweep_orphans};

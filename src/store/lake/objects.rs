@@ -65,6 +65,19 @@ impl fmt::Debug for Lake {
     }
 }
 
+/// The bucket that a URL names, and the path in it. Credentials come from the environment, under the names that the
+/// providers' own tools use.
+///
+/// # Errors
+/// When the URL's scheme is not known or says too little.
+pub(crate) fn bucket(url: &Url) -> Result<(Box<dyn ObjectStore>, Path), object_store::Error> {
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?.to_ascii_lowercase();
+        Some((name, value.into_string().ok()?))
+    });
+    object_store::parse_url_opts(url, environment)
+}
+
 impl Lake {
     /// Opens a lake: a folder, made when missing, or a URL such as `s3://bucket/driftline` (also `gs`, `az`, `abfss`,
     /// `memory`). Credentials of buckets come from the environment, under the names that the providers' own tools
@@ -96,12 +109,7 @@ impl Lake {
             });
         }
         let url = Url::parse(location).map_err(|error| refuse(error.to_string()))?;
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?.to_ascii_lowercase();
-            Some((name, value.into_string().ok()?))
-        });
-        let (objects, prefix) = object_store::parse_url_opts(&url, environment)
-            .map_err(|error| refuse(error.to_string()))?;
+        let (objects, prefix) = bucket(&url).map_err(|error| refuse(error.to_string()))?;
         Ok(Self {
             objects: Arc::new(PrefixStore::new(objects, prefix)),
             folder: None,
