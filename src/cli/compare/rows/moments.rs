@@ -1,0 +1,135 @@
+//! Shifts of mean, variance and quantiles.
+
+use std::collections::BTreeMap;
+
+use super::settings::Settings;
+use super::spread::means;
+use super::{Found, Null};
+use crate::query::NumberRows;
+use crate::stats::mean_shift::{self, Moments};
+use crate::stats::quantile_shift::shift;
+use crate::stats::sorted::Sorted;
+use crate::stats::summation::Spread;
+use crate::stats::variance_shift::{brown_forsythe, ratio};
+use crate::stats::welch::welch;
+use crate::stats::{Statistic, student_tail};
+
+/// Confidence of the intervals that are shown.
+const CONFIDENCE: f64 = 0.95;
+
+/// One statistic of a numeric column's finite values.
+pub(super) fn measure(
+    statistic: Statistic,
+    reference: &NumberRows,
+    current: &NumberRows,
+    settings: &Settings,
+) -> Option<Found> {
+    let (a, b) = (Sorted::new(&reference.values), Sorted::new(&current.values));
+    let (ours, theirs) = (Spread::of(a.finite())?, Spread::of(b.finite())?);
+    let mut parameters = BTreeMap::new();
+    let mut interval = |low: f64, high: f64| {
+        parameters.insert("low".to_owned(), low.to_string());
+        parameters.insert("high".to_owned(), high.to_string());
+        parameters.insert("confidence".to_owned(), CONFIDENCE.to_string());
+    };
+    let moments = |spread: &Spread| Moments {
+        n: spread.n,
+        mean: spread.mean,
+        deviation: spread.sample_deviation().unwrap_or(0.0),
+    };
+    let (before, now) = (moments(&ours), moments(&theirs));
+    let signed = mean_shift::shift(&before, &now);
+    let moved = means(&a, &b).unwrap_or_default();
+    // One row has no spread, and says nothing of how far another may lie from it.
+    if ours.n < 2.0 || theirs.n < 2.0 {
+        return None;
+    }
+    let (value, effect, null, moved) = match statistic {
+        Statistic::MeanShift | Statistic::WelchT => {
+            let effect = mean_shift::effect(signed, ours.n, theirs.n);
+            let found = welch(&ours, &theirs, CONFIDENCE);
+            if let Some(found) = &found {
+                interval(found.low, found.high);
+            }
+            let value = match (statistic, &found) {
+                (Statistic::MeanShift, _) => signed.abs(),
+                (_, Some(found)) => found.t,
+                // Two constants: nothing moved, or everything did.
+                (_, None) if signed == 0.0 => 0.0,
+                (_, None) => signed.signum() * f64::MAX,
+            };
+            let p_value = found.map_or_else(
+                || constants(signed, ours.n, theirs.n),
+                |found| found.p_value,
+            );
+            (value, effect, Null::of_p(p_value), moved)
+        }
+        Statistic::VarianceShift => {
+            let found = ratio(&ours, &theirs, CONFIDENCE)?;
+            interval(found.low, found.high);
+            let p_value = brown_forsythe(&a, &b)?.p_value;
+            let log = found.ratio.max(f64::MIN_POSITIVE).ln();
+            let effect = (log * log - found.log_standard_error.powi(2))
+                .max(0.0)
+                .sqrt();
+            let moved = format!("deviation {:.4} → {:.4}", before.deviation, now.deviation);
+            (found.ratio, effect, Null::of_p(p_value), moved)
+        }
+        Statistic::QuantileShift => {
+            let found = shift(&a, &b, settings.quantile, CONFIDENCE)?;
+            let (low, high) = found.interval?;
+            interval(low, high);
+            // The interval is ± z standard errors around the difference.
+            let z = 1.959_963_984_540_054;
+            let error = (high / 2.0 - low / 2.0) / z;
+            let p_value = if found.difference == 0.0 {
+                1.0
+            } else if error > 0.0 {
+                // So many degrees of freedom that it is the normal distribution.
+                2.0 * student_tail(found.difference.abs() / error, 1e9)
+            } else {
+                constants(found.difference, ours.n, theirs.n)
+            };
+            let unit = if before.deviation > 0.0 {
+                before.deviation
+            } else {
+                found.difference.abs().max(f64::MIN_POSITIVE)
+            };
+            let away = (found.difference / unit).abs().min(f64::MAX.sqrt());
+            let effect = (away * away - (error / unit).powi(2)).max(0.0).sqrt();
+            let moved = format!(
+                "quantile {} from {:.4} → {:.4}",
+                settings.quantile, found.reference, found.current
+            );
+            (
+                found.difference,
+                effect,
+                Null::of_p(p_value.clamp(0.0, 1.0)),
+                moved,
+            )
+        }
+        _ => return None,
+    };
+    Some(Found {
+        value,
+        effect,
+        null: Some(null),
+        method: "rows",
+        n_reference: a.finite().len() as u64,
+        n_current: b.finite().len() as u64,
+        parameters,
+        moved,
+    })
+}
+
+/// p-value where no value is off its sample's constant: all rows of one side lie on one side of the other's, which one
+/// labelling in so many does; at least 1/(n + m).
+fn constants(moved: f64, n: f64, m: f64) -> f64 {
+    if moved == 0.0 {
+        return 1.0;
+    }
+    // 2/C(n + m, n), without its factorials where they would overflow.
+    let ways = (1..=(n.min(m) as u64).min(1_000))
+        .fold(0.0, |sum, i| sum + ((n.max(m) + i as f64) / i as f64).ln());
+    (2.0 * (-ways).exp()).clamp(f64::MIN_POSITIVE, 1.0)
+}
