@@ -1,0 +1,281 @@
+//! Which backend does a piece of work, and what happens when a device will not.
+//!
+//! `auto` takes the device where calibration says that it is faster, and never a software rasteriser; `gpu` takes any
+//! device for everything; `cpu` asks for none. Whatever the choice, a device that is missing, refuses or is lost means
+//! the CPU, with the same numbers within the kernel's tolerance, and one more on a counter. **Invariant:** a result
+//! always comes, and says which backend made it. Deliberately absent: exporting the counters, which is the caller's.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use super::calibration::{Calibration, Rates};
+use super::device::{Gpu, GpuError};
+use super::labels::Labels;
+use super::pair_sums::PairSums;
+use super::points::Points;
+use super::work::{Kernel, Work};
+use super::{histogram, pairwise_distance, rbf_mmd, resample, worst_slice};
+
+/// What made a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    Cpu,
+    Gpu,
+}
+
+impl Backend {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the operator wants: `--backend auto|cpu|gpu`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The faster one, by measurement.
+    #[default]
+    Auto,
+    Cpu,
+    /// Any device that there is, a software one too.
+    Gpu,
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu),
+            other => Err(format!("`{other}` is no backend: write auto, cpu or gpu")),
+        }
+    }
+}
+
+/// How often which backend ran, and how often a device would not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counters {
+    pub cpu: u64,
+    pub gpu: u64,
+    /// Runs that were meant for a device and were done by the CPU.
+    pub fallbacks: u64,
+}
+
+/// The device, if any, what was measured of it, and the counters. One for a process.
+#[derive(Debug)]
+pub struct Compute {
+    choice: Choice,
+    device: OnceLock<Result<Gpu, GpuError>>,
+    calibration: OnceLock<Option<Calibration>>,
+    rates: Mutex<Vec<(Kernel, Option<Rates>)>>,
+    cpu: AtomicU64,
+    gpu: AtomicU64,
+    fallbacks: AtomicU64,
+}
+
+impl Compute {
+    /// Nothing is opened or measured before the first piece of work that asks for it.
+    pub fn new(choice: Choice) -> Self {
+        Self {
+            choice,
+            device: OnceLock::new(),
+            calibration: OnceLock::new(),
+            rates: Mutex::default(),
+            cpu: AtomicU64::new(0),
+            gpu: AtomicU64::new(0),
+            fallbacks: AtomicU64::new(0),
+        }
+    }
+
+    /// Works with this device, whatever it is.
+    pub fn with_device(choice: Choice, gpu: Gpu) -> Self {
+        let compute = Self::new(choice);
+        // Just made, so empty.
+        let _ = compute.device.set(Ok(gpu));
+        compute
+    }
+
+    /// The device, opened if need be; or why there is none.
+    pub fn device(&self) -> Result<&Gpu, &GpuError> {
+        self.device
+            .get_or_init(|| Gpu::open(self.choice == Choice::Gpu))
+            .as_ref()
+    }
+
+    /// What was measured of the device, measured if need be. `None` without one.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        let measure = || {
+            self.device()
+                .ok()
+                .and_then(|gpu| Calibration::measure(gpu).ok())
+        };
+        self.calibration.get_or_init(measure).as_ref()
+    }
+
+    /// A kernel's speeds on both backends, measured if need be. `None` without a device, or if it failed.
+    pub fn rates(&self, kernel: Kernel) -> Option<Rates> {
+        let calibration = self.calibration()?;
+        let gpu = self.device().ok()?;
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = rates.iter().find(|(known, _)| *known == kernel) {
+            return *known;
+        }
+        let found = Rates::measure(gpu, calibration, kernel).ok();
+        rates.push((kernel, found));
+        found
+    }
+
+    /// How often which backend ran.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            cpu: self.cpu.load(Ordering::Relaxed),
+            gpu: self.gpu.load(Ordering::Relaxed),
+            fallbacks: self.fallbacks.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The backend for a piece of work.
+    pub fn choose(&self, kernel: Kernel, work: Work) -> Backend {
+        match self.choice {
+            Choice::Cpu => Backend::Cpu,
+            Choice::Gpu => Backend::Gpu,
+            // Without a device there is nothing to measure.
+            Choice::Auto => match (self.calibration(), self.rates(kernel)) {
+                (Some(calibration), Some(rates)) => rates.faster(calibration, work),
+                _ => Backend::Cpu,
+            },
+        }
+    }
+
+    /// Does a piece of work where it belongs, on the CPU if the device will not.
+    fn run<T>(
+        &self,
+        kernel: Kernel,
+        work: Work,
+        cpu: impl FnOnce() -> T,
+        gpu: impl FnOnce(&Gpu) -> Result<T, GpuError>,
+    ) -> (T, Backend) {
+        if self.choose(kernel, work) == Backend::Gpu {
+            let start = Instant::now();
+            match self.device().map_err(Clone::clone).and_then(gpu) {
+                Ok(found) => {
+                    self.gpu.fetch_add(1, Ordering::Relaxed);
+                    return (found, Backend::Gpu);
+                }
+                Err(why) => {
+                    let lost_secs = start.elapsed().as_secs_f64();
+                    tracing::warn!(kernel = kernel.name(), %why, lost_secs, "the CPU does what the device would not");
+                    self.fallbacks.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        self.cpu.fetch_add(1, Ordering::Relaxed);
+        (cpu(), Backend::Cpu)
+    }
+
+    /// [`rbf_mmd::fast`] or [`rbf_mmd::on_gpu`]. `None` if labels are for another number of rows.
+    pub fn rbf_mmd(&self, points: &Points, labels: &Labels) -> Option<(Vec<PairSums>, Backend)> {
+        let work = Work::of_pairs(points, labels);
+        let (found, backend) = self.run(
+            Kernel::RbfMmd,
+            work,
+            || rbf_mmd::fast(points, labels),
+            |gpu| rbf_mmd::on_gpu(gpu, points, labels).map(Some),
+        );
+        Some((found?, backend))
+    }
+
+    /// [`pairwise_distance::fast`] or its device's side. `None` if labels are for another number of rows.
+    pub fn pairwise_distance(
+        &self,
+        points: &Points,
+        labels: &Labels,
+    ) -> Option<(Vec<PairSums>, Backend)> {
+        let work = Work::of_pairs(points, labels);
+        let (found, backend) = self.run(
+            Kernel::PairwiseDistance,
+            work,
+            || pairwise_distance::fast(points, labels),
+            |gpu| pairwise_distance::on_gpu(gpu, points, labels).map(Some),
+        );
+        Some((found?, backend))
+    }
+
+    /// [`histogram::fast`] or its device's side.
+    pub fn histogram(
+        &self,
+        columns: &[histogram::Column<'_>],
+    ) -> (Vec<histogram::Counts>, Backend) {
+        self.run(
+            Kernel::Histogram,
+            Work::of_histogram(columns),
+            || histogram::fast(columns),
+            |gpu| histogram::on_gpu(gpu, columns),
+        )
+    }
+
+    /// [`resample::fast`] or its device's side.
+    pub fn resample(&self, plan: &resample::Plan) -> (resample::Scores, Backend) {
+        self.run(
+            Kernel::Resample,
+            Work::of_resample(plan),
+            || resample::fast(plan),
+            |gpu| resample::on_gpu(gpu, plan),
+        )
+    }
+
+    /// [`worst_slice::fast`] or its device's side.
+    pub fn worst_slice(&self, rows: &worst_slice::Rows) -> (worst_slice::Counts, Backend) {
+        self.run(
+            Kernel::WorstSlice,
+            Work::of_slices(rows),
+            || worst_slice::fast(rows),
+            |gpu| worst_slice::on_gpu(gpu, rows),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_words() {
+        assert_eq!("gpu".parse(), Ok(Choice::Gpu));
+        let refused = "cuda".parse::<Choice>();
+        assert_eq!(
+            refused,
+            Err("`cuda` is no backend: write auto, cpu or gpu".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_cpu_is_asked_for_nothing_else() {
+        let compute = Compute::new(Choice::Cpu);
+        let points = rbf_mmd::points(&[0.0, 1.0], &[2.0, 3.0], 1, 1.0).expect("rows");
+        let labels = Labels::of_rows(2, 2, 1, 0);
+        let (_, backend) = compute.rbf_mmd(&points, &labels).expect("as many labels");
+        assert_eq!(backend, Backend::Cpu);
+        assert!(compute.device.get().is_none(), "no device was opened");
+        let counters = Counters {
+            cpu: 1,
+            gpu: 0,
+            fallbacks: 0,
+        };
+        assert_eq!(compute.counters(), counters);
+    }
+}
