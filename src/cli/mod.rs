@@ -2,16 +2,21 @@
 
 pub mod bench;
 pub mod broker;
+pub mod compare;
 pub mod config;
 pub mod cursors;
 pub mod demo;
+pub mod detect;
 pub mod export;
+pub mod gpu;
 pub mod models;
 pub mod retrain;
 pub mod rules;
 pub mod runs;
 pub mod score;
 pub mod serve;
+pub mod sql;
+pub mod statistics;
 pub mod suggest;
 
 use std::io;
@@ -56,8 +61,15 @@ enum Command {
     /// The registry: versions, who serves, promotion, rollback, cards.
     #[command(subcommand)]
     Models(models::ModelsCommand),
+    /// Run a sequential detector over a column of a file, row by row.
+    #[command(after_help = detect::HELP)]
+    Detect(detect::DetectArguments),
     /// Score the rows of a file with a model that driftline has trained.
     Score(score::ScoreArguments),
+    /// Compare two files, column by column: scores, p-values, thresholds, verdicts, and an exit status for pipelines.
+    Compare(Box<compare::CompareArguments>),
+    /// List the statistics of drift, or print one's formula, parameters and source.
+    Statistics { name: Option<String> },
     /// Print or check a service configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -67,6 +79,8 @@ enum Command {
     /// Look at how far each partition is read, or begin one anew.
     #[command(subcommand)]
     Cursors(CursorsCommand),
+    /// Ask one statement of SQL over files and results, with profiles and statistics as functions.
+    Sql(sql::SqlArguments),
     /// Write what is known in another form.
     #[command(subcommand)]
     Export(ExportCommand),
@@ -76,6 +90,8 @@ enum Command {
         #[arg(long = "topic", value_name = "NAME:PARTITIONS", required = true)]
         topics: Vec<TopicSpec>,
     },
+    /// Show the device: limits, features, what was measured, and from which sizes on it is used.
+    Gpu(gpu::GpuArguments),
     /// Measure; each figure stands beside a floor measured in the same run.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -172,7 +188,11 @@ enum BenchCommand {
     /// Rows a second for bare polling, polling and parsing, and the whole way to committed profiles.
     Ingest(bench::IngestArguments),
     /// False-alarm shares on real flights: the whole-window threshold beside the i.i.d. one.
-    Null,
+    Null(bench::NullArguments),
+    /// Every kernel on CPU and device, beside the device's measured ceilings.
+    Gpu(bench::GpuBenchArguments),
+    /// How often each statistic sees a change of known size.
+    Power(bench::PowerArguments),
 }
 
 /// Parses the arguments, runs the subcommand, and turns its outcome into an exit code: 0 done, 1 failed, 2 bad input.
@@ -193,7 +213,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Retrain { config } => retrain::run(&config),
         Command::Runs(command) => runs::run(&command),
         Command::Models(command) => models::run(&command),
+        Command::Detect(arguments) => detect::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Statistics { name } => statistics::run(name.as_deref()),
         Command::Config(ConfigCommand::Default) => {
             Ok(ExitCode::from(config::default(&mut io::stdout())?))
         }
@@ -220,12 +243,22 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             partition,
             offset,
         }) => cursors::reset(&config, topic, partition, offset),
+        Command::Sql(arguments) => sql::run(&arguments),
         Command::Export(ExportCommand::Openmetrics(arguments)) => export::run(&arguments),
         Command::Broker { topics } => broker::run(&topics).map(|()| ExitCode::SUCCESS),
+        Command::Gpu(arguments) => {
+            gpu::run(&arguments, &mut io::stdout()).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Bench(BenchCommand::Gpu(arguments)) => {
+            bench::gpu(&arguments).map(|()| ExitCode::SUCCESS)
+        }
         Command::Bench(BenchCommand::Ingest(arguments)) => {
             bench::ingest(&arguments).map(|()| ExitCode::SUCCESS)
         }
-        Command::Bench(BenchCommand::Null) => bench::null().map(|()| ExitCode::SUCCESS),
+        Command::Bench(BenchCommand::Null(arguments)) => bench::null(&arguments),
+        Command::Bench(BenchCommand::Power(arguments)) => {
+            bench::power(&arguments).map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 

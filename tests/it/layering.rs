@@ -77,6 +77,7 @@ const OWNED: &[(&str, &str)] = &[
     ("prometheus", "metrics"),
     ("rdkafka", "ingest"),
     ("rusqlite", "store"),
+    ("wgpu", "compute"),
 ];
 
 /// What a pure room must not name. Naming `std::time` itself would let `time::Instant` pass unseen, so a module that
