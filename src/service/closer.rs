@@ -14,11 +14,13 @@ use crate::metrics::{Alarm, Firing, FiringRule, Judged, Metrics, RunOutcome, Run
 use crate::query::QueryError;
 use crate::retrain::Run;
 use crate::rules::{Rule, Watch};
+use crate::service::Clock;
 use crate::service::alerting::Occasion;
 use crate::service::closing::{Closed, Closing};
 use crate::service::holder;
 use crate::service::judging::{ANCHOR, Judge, WindowResult};
 use crate::service::learning;
+use crate::service::leases::{LEASE, Leases};
 use crate::service::performing::Performing;
 use crate::service::references::References;
 use crate::stats::score::{Score, Verdict};
@@ -33,7 +35,6 @@ use crate::store::{
 
 /// How long a lease lasts without renewal: a holder that was killed is replaced after this, or at once where it can be
 /// seen that its process has ended.
-const LEASE: Millis = 15 * SECOND;
 /// How often silence is judged, in wall time.
 const TICK_EVERY: Millis = 10 * SECOND;
 
@@ -64,7 +65,7 @@ pub struct Closer {
     pub runtime: tokio::runtime::Handle,
     /// Unique to this run of this process.
     pub holder: String,
-    leases: BTreeMap<String, Lease>,
+    leases: Leases,
     last_tick: Millis,
 }
 
@@ -84,6 +85,7 @@ impl Closer {
         receivers: Vec<String>,
         runtime: tokio::runtime::Handle,
         holder: String,
+        leases: Leases,
     ) -> Self {
         let judge = Judge::new(store.clone(), metrics.clone(), receivers);
         let references = References::new(store.clone());
@@ -99,13 +101,14 @@ impl Closer {
             references,
             runtime,
             holder,
-            leases: BTreeMap::new(),
+            leases,
             last_tick: 0,
         }
     }
 
-    /// Looks after every model. `now` is wall time; it decides about leases and silence only.
-    pub fn pass(&mut self, now: Millis) -> anyhow::Result<Pass> {
+    /// Looks after every model. Wall time decides about leases and silence only.
+    pub fn pass(&mut self, clock: &Clock) -> anyhow::Result<Pass> {
+        let now = clock.now();
         let mut pass = Pass::default();
         let partitions = match self.partitions() {
             Ok(partitions) if !partitions.predictions.is_empty() => partitions,
@@ -118,7 +121,11 @@ impl Closer {
         let tick = now - self.last_tick >= TICK_EVERY;
         let mut unreadable = false;
         for model in self.met()? {
-            if let Some(lease) = self.lease(&model, now)? {
+            if !self.leases.step() {
+                break;
+            }
+            // The model before may have taken minutes.
+            if let Some(lease) = self.lease(&model, clock.now())? {
                 let mut outcome = self.look_after(&model, &lease, &partitions, &mut pass);
                 if tick && outcome.is_ok() {
                     outcome = self.judge_silence(&model, &lease, now);
@@ -175,7 +182,7 @@ impl Closer {
         if let Some(lease) = self.leases.get(&name)
             && lease.until_wall - now > LEASE / 2
         {
-            return Ok(Some(lease.clone()));
+            return Ok(Some(lease));
         }
         let held = self.store.read(|conn| leases::get(conn, &name))?;
         let gone = held
@@ -197,7 +204,7 @@ impl Closer {
         })?;
         match &lease {
             Some(lease) => {
-                if self.leases.insert(name.clone(), lease.clone()).is_none() {
+                if self.leases.insert(lease.clone()) {
                     let (counts, performed) = self.store.read(|conn| {
                         Ok((
                             windows::verdict_counts(conn)?.into_iter(),
@@ -225,7 +232,7 @@ impl Closer {
                 }
             }
             None => {
-                if self.leases.remove(&name).is_some() {
+                if self.leases.remove(&name) {
                     self.metrics.release(&name);
                 }
             }
@@ -267,6 +274,7 @@ impl Closer {
             model: &model,
             layout,
             lease,
+            leases: &self.leases,
             judge: &self.judge,
             references: &self.references,
         };
@@ -300,6 +308,7 @@ impl Closer {
             model: &model,
             layout,
             lease,
+            leases: &self.leases,
             alerting: &self.judge.alerting,
             metrics: &self.metrics,
             runtime: &self.runtime,
@@ -368,8 +377,8 @@ impl Closer {
                 retention::size(conn)?,
             ))
         })?;
-        for model in self.leases.keys() {
-            self.show_model(model, &alerts)?;
+        for model in self.leases.models() {
+            self.show_model(&model, &alerts)?;
         }
         for alert in alerts {
             let rule = self
@@ -458,7 +467,7 @@ impl Closer {
 
     /// Hands every lease back, so that another process need not wait for their end.
     pub fn leave(&mut self) -> Result<(), StoreError> {
-        for (_, lease) in std::mem::take(&mut self.leases) {
+        for lease in self.leases.take() {
             self.metrics.release(&lease.model);
             self.store.write(move |tx| leases::release(tx, &lease))?;
         }

@@ -18,6 +18,7 @@ use crate::query::{Ask, observations};
 use crate::rules::{Judgement, Rows, Rule, Watch};
 use crate::service::alerting::{AlertChange, Alerting, Occasion};
 use crate::service::baseline::baselines;
+use crate::service::leases::Leases;
 use crate::service::performance_scores::{performance_score, tell};
 use crate::stats::score::{Score, Verdict};
 use crate::store::lake::Lake;
@@ -33,6 +34,7 @@ pub struct Performing<'a> {
     pub model: &'a Model,
     pub layout: &'a Arc<CompiledLayout>,
     pub lease: &'a Lease,
+    pub leases: &'a Leases,
     pub alerting: &'a Alerting,
     pub metrics: &'a Metrics,
     pub runtime: &'a tokio::runtime::Handle,
@@ -64,6 +66,9 @@ impl Performing<'_> {
         };
         for due in self.due(watermark.min(labels))? {
             self.compute(kind, due)?;
+            if !self.leases.step() {
+                break;
+            }
         }
         Ok(())
     }
