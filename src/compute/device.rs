@@ -18,6 +18,9 @@ use super::adapter::{self, AdapterFacts};
 
 /// What a step should take: half of the 100 ms that no dispatch may exceed.
 const STEP_TARGET: Duration = Duration::from_millis(50);
+/// How many times as much work as the step before a step may have. Time grows no faster than work, so that a target kept
+/// by the last step's measure is kept; this is for measures that are wrong.
+const GROWTH: u64 = 4;
 /// Longest wait for one dispatch. Drivers give up after 2 to 10 s themselves; later it is taken for lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -316,8 +319,8 @@ impl Gpu {
     }
 
     /// Runs `units` pieces of work in steps of about [`STEP_TARGET`]: `step(from, count)` does at most that many in one
-    /// dispatch and says how many. The first step has `first` pieces; each later one is at most twice as long as the
-    /// one before.
+    /// dispatch and says how many. The first step has `first` pieces; each later one has at most [`GROWTH`]
+    /// times as many as the one before.
     pub(crate) fn in_steps(
         &self,
         units: u64,
@@ -332,7 +335,7 @@ impl Gpu {
             let count = step(at, count)?.max(1);
             at += count;
             let fits = STEP_TARGET.as_secs_f64() / start.elapsed().as_secs_f64().max(1e-6);
-            size = ((count as f64 * fits) as u64).clamp(1, 2 * size);
+            size = ((count as f64 * fits) as u64).clamp(1, GROWTH * size);
         }
         Ok(())
     }

@@ -97,8 +97,7 @@ impl Work {
         Self {
             operations: pairs * (3.0 * dims + PAIR_OPERATIONS + 2.0 * labellings),
             bytes_up: 4.0 * rows * dims + rows * labellings / 8.0,
-            // 64 bytes for each of up to 1,024 slots.
-            bytes_down: 64.0 * labellings * (rows * rows / 4096.0).clamp(1.0, 1024.0),
+            bytes_down: 8.0 * (rows + labellings),
         }
     }
 
