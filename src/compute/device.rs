@@ -5,7 +5,7 @@
 //! **Invariant:** nothing here panics on what a driver does. Errors that wgpu reports on the side are kept and make the
 //! next wait fail; a device that failed once is never used again. Deliberately absent: queues of work.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::adapter::{self, AdapterFacts};
+use super::subgroups::{self, Forms};
 
 /// What a step should take: half of the 100 ms that no dispatch may exceed.
 const STEP_TARGET: Duration = Duration::from_millis(50);
@@ -67,6 +68,9 @@ pub struct Gpu {
     queue: wgpu::Queue,
     facts: AdapterFacts,
     pipelines: Mutex<HashMap<(&'static str, &'static str), wgpu::ComputePipeline>>,
+    has_subgroups: bool,
+    /// Names of the shaders whose second form is to run.
+    with_subgroups: Mutex<HashSet<&'static str>>,
     trouble: Arc<Trouble>,
     /// Nanoseconds in dispatches, from handing over to the end.
     busy_nanos: AtomicU64,
@@ -146,9 +150,14 @@ impl Gpu {
     fn of_adapter(adapter: &wgpu::Adapter) -> Result<Self, GpuError> {
         let limits = adapter.limits();
         let facts = adapter::facts(adapter, &limits);
+        let has_subgroups = adapter.features().contains(wgpu::Features::SUBGROUP)
+            && subgroups::usable(facts.subgroup_sizes);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("driftline"),
-            required_features: wgpu::Features::empty(),
+            required_features: match has_subgroups {
+                true => wgpu::Features::SUBGROUP,
+                false => wgpu::Features::empty(),
+            },
             required_limits: limits,
             ..Default::default()
         };
@@ -168,6 +177,8 @@ impl Gpu {
             queue,
             facts,
             pipelines: Mutex::default(),
+            has_subgroups,
+            with_subgroups: Mutex::default(),
             trouble,
             busy_nanos: AtomicU64::new(0),
         })
@@ -187,6 +198,35 @@ impl Gpu {
     /// Whether it can still be asked.
     pub fn is_lost(&self) -> bool {
         self.trouble.any.load(Ordering::Acquire)
+    }
+
+    /// Whether second forms of kernels can run ([`super::subgroups`]).
+    pub fn has_subgroups(&self) -> bool {
+        self.has_subgroups
+    }
+
+    /// Whether the second form of a kernel is to run, where the device can. Results are the same.
+    pub fn use_subgroups(&self, forms: &'static Forms, wanted: bool) {
+        let mut with = self
+            .with_subgroups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match wanted && self.has_subgroups {
+            true => with.insert(forms.plain.name),
+            false => with.remove(forms.plain.name),
+        };
+    }
+
+    /// The form of a kernel that is to run.
+    pub(crate) fn form(&self, forms: &'static Forms) -> &'static Shader {
+        let with = self
+            .with_subgroups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match with.contains(forms.plain.name) {
+            true => forms.subgroups,
+            false => forms.plain,
+        }
     }
 
     /// A pipeline, compiled once.

@@ -7,11 +7,31 @@
 use rayon::prelude::*;
 
 use super::device::{Gpu, GpuError, Shader};
+use super::reductions;
+use super::subgroups::{self, Forms};
 
 /// The device's side.
 pub static SHADER: Shader = Shader {
     name: "histogram",
-    parts: &[include_str!("../../shaders/histogram.wgsl")],
+    parts: &[
+        include_str!("../../shaders/histogram.wgsl"),
+        reductions::TEXT,
+    ],
+};
+
+/// Its second form.
+pub static WITH_SUBGROUPS: Shader = Shader {
+    name: "histogram_subgroups",
+    parts: &[
+        include_str!("../../shaders/histogram.wgsl"),
+        subgroups::TEXT,
+    ],
+};
+
+/// Of which the faster one runs.
+pub static FORMS: Forms = Forms {
+    plain: &SHADER,
+    subgroups: &WITH_SUBGROUPS,
 };
 
 /// Most edges of a column, as a layout has them: 256 cells.
@@ -133,7 +153,7 @@ pub fn on_gpu(gpu: &Gpu, columns: &[Column<'_>]) -> Result<Vec<Counts>, GpuError
             .map(|(sum, edges)| counts(sum, edges))
             .collect());
     }
-    let pipeline = gpu.pipeline(&SHADER, "main")?;
+    let pipeline = gpu.pipeline(gpu.form(&FORMS), "main")?;
     let facts = gpu.facts();
     let room = facts.max_binding_bytes.min(facts.max_buffer_bytes) / 8;
     // What fits of columns, and of rows if not even one column does; counts of a batch stay below 2³².

@@ -9,12 +9,29 @@ use rayon::prelude::*;
 
 use super::device::{Gpu, GpuError, Shader};
 use super::philox::{INCREMENTS, MULTIPLIERS, Philox};
+use super::reductions;
+use super::subgroups::{self, Forms};
 use crate::stats::{chi_squared, jensen_shannon, kolmogorov_smirnov, l_infinity, psi};
 
 /// The device's side.
 pub static SHADER: Shader = Shader {
     name: "resample",
-    parts: &[include_str!("../../shaders/resample.wgsl")],
+    parts: &[
+        include_str!("../../shaders/resample.wgsl"),
+        reductions::TEXT,
+    ],
+};
+
+/// Its second form.
+pub static WITH_SUBGROUPS: Shader = Shader {
+    name: "resample_subgroups",
+    parts: &[include_str!("../../shaders/resample.wgsl"), subgroups::TEXT],
+};
+
+/// Of which the faster one runs.
+pub static FORMS: Forms = Forms {
+    plain: &SHADER,
+    subgroups: &WITH_SUBGROUPS,
 };
 
 pub const THREADS: u32 = 256;
@@ -292,7 +309,7 @@ fn run(gpu: &Gpu, plan: &Plan, keep_counts: bool) -> Result<(Scores, Tables), Gp
             "more columns than a dispatch has workgroups",
         ));
     }
-    let pipeline = gpu.pipeline(&SHADER, "main")?;
+    let pipeline = gpu.pipeline(gpu.form(&FORMS), "main")?;
     let thresholds = gpu.upload("thresholds", &thresholds_of(plan))?;
     let uniform = gpu.zeros("params", PARAMS.len())?;
     let [low, high] = Philox::new(plan.seed).key();

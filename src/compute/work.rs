@@ -4,10 +4,11 @@ use super::histogram;
 use super::labels::Labels;
 use super::points::Points;
 use super::resample;
+use super::subgroups::Forms;
 use super::worst_slice;
 
 /// A kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kernel {
     RbfMmd,
@@ -40,6 +41,16 @@ impl Kernel {
 }
 
 impl Kernel {
+    /// Both forms of the kernel, if it has two.
+    pub fn forms(self) -> Option<&'static Forms> {
+        match self {
+            Self::RbfMmd | Self::PairwiseDistance => None,
+            Self::Histogram => Some(&histogram::FORMS),
+            Self::Resample => Some(&resample::FORMS),
+            Self::WorstSlice => Some(&worst_slice::FORMS),
+        }
+    }
+
     /// What a size counts in [`Kernel::work_at`].
     pub fn size_is(self) -> &'static str {
         match self {

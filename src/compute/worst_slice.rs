@@ -8,11 +8,31 @@
 use rayon::prelude::*;
 
 use super::device::{Gpu, GpuError, Shader};
+use super::reductions;
+use super::subgroups::{self, Forms};
 
 /// The device's side.
 pub static SHADER: Shader = Shader {
     name: "worst_slice",
-    parts: &[include_str!("../../shaders/worst_slice.wgsl")],
+    parts: &[
+        include_str!("../../shaders/worst_slice.wgsl"),
+        reductions::TEXT,
+    ],
+};
+
+/// Its second form.
+pub static WITH_SUBGROUPS: Shader = Shader {
+    name: "worst_slice_subgroups",
+    parts: &[
+        include_str!("../../shaders/worst_slice.wgsl"),
+        subgroups::TEXT,
+    ],
+};
+
+/// Of which the faster one runs.
+pub static FORMS: Forms = Forms {
+    plain: &SHADER,
+    subgroups: &WITH_SUBGROUPS,
 };
 
 pub const THREADS: u32 = 256;
@@ -128,7 +148,7 @@ pub fn on_gpu(gpu: &Gpu, rows: &Rows) -> Result<Counts, GpuError> {
         tables.resize(all.len(), vec![0; CELLS as usize]);
         return Ok(Counts { features, tables });
     }
-    let pipeline = gpu.pipeline(&SHADER, "main")?;
+    let pipeline = gpu.pipeline(gpu.form(&FORMS), "main")?;
     let bins: Vec<u32> = rows
         .features
         .iter()
