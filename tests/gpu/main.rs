@@ -6,6 +6,8 @@
 
 mod backend;
 mod counts;
+mod golden;
+mod law;
 mod pairs;
 mod shaders;
 
