@@ -52,15 +52,17 @@ struct Tile {
 }
 
 // Tile number `index`. Row a of the triangle of blocks (blocks − a long) lies before row blocks − 1 − a (a + 1 long),
-// so that all rows of the list are blocks + 1 long; if blocks is odd, the middle row has no partner.
+// so that all rows of the list are blocks + 1 long; if blocks is odd, the middle row has no partner. Numbers go down the
+// list, not along it: workgroups that run at the same time then add to the sums of different rows.
 fn tile_of(index: u32) -> Tile {
-    let a = index / (params.blocks + 1u);
-    let b = index % (params.blocks + 1u);
+    let list = (params.blocks + 1u) / 2u;
+    let a = index % list;
+    let b = index / list;
     if b < params.blocks - a {
-        return Tile(a, a + b, a * 2u < params.blocks);
+        return Tile(a, a + b, b <= params.blocks);
     }
     let partner = params.blocks - 1u - a;
-    return Tile(partner, partner + b - (params.blocks - a), a * 2u + 1u < params.blocks);
+    return Tile(partner, partner + b - (params.blocks - a), b <= params.blocks && partner != a);
 }
 
 // Which of four columns make a pair with the row: those of the upper triangle, if they exist.
