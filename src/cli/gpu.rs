@@ -96,7 +96,7 @@ pub fn run(arguments: &GpuArguments, out: &mut impl Write) -> anyhow::Result<()>
         let Some(rates) = rates else {
             writeln!(
                 out,
-                "{:18} could not be measured: always the CPU",
+                "{:18} not measured, for want of time or because it failed: always the CPU",
                 kernel.name()
             )?;
             continue;

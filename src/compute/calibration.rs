@@ -99,6 +99,8 @@ impl Calibration {
         gpu.write(&uniform, &[0, 1, 0, 0]);
         gpu.dispatch(&copy, &copying, [1, 1, 1])?;
         gpu.dispatch(&multiply_add, &adding, [1, 1, 1])?;
+        // And make a buffer to read from at the first read.
+        gpu.download(&target)?;
         let start = Instant::now();
         let part = FLOORS / 5;
 

@@ -19,6 +19,10 @@ use super::subgroups::{self, Forms};
 
 /// What a step should take: half of the 100 ms that no dispatch may exceed.
 const STEP_TARGET: Duration = Duration::from_millis(50);
+/// Bytes of a buffer for reading that is kept.
+const MOST_KEPT: u64 = 1 << 26;
+/// Operations of a first step on a device that is not in software.
+const FIRST_OPERATIONS: f64 = 2e9;
 /// How many times as much work as the step before a step may have. Time grows no faster than work, so that a target kept
 /// by the last step's measure is kept; this is for measures that are wrong.
 const GROWTH: u64 = 4;
@@ -71,6 +75,8 @@ pub struct Gpu {
     has_subgroups: bool,
     /// Names of the shaders whose second form is to run.
     with_subgroups: Mutex<HashSet<&'static str>>,
+    /// For reading; `None` while it is in use.
+    staging: Mutex<Option<wgpu::Buffer>>,
     trouble: Arc<Trouble>,
     /// Nanoseconds in dispatches, from handing over to the end.
     busy_nanos: AtomicU64,
@@ -179,6 +185,7 @@ impl Gpu {
             pipelines: Mutex::default(),
             has_subgroups,
             with_subgroups: Mutex::default(),
+            staging: Mutex::default(),
             trouble,
             busy_nanos: AtomicU64::new(0),
         })
@@ -358,6 +365,15 @@ impl Gpu {
         self.busy_nanos.load(Ordering::Relaxed) as f64 * 1e-9
     }
 
+    /// Pieces of work for a first step, of so many operations each: on a device what takes one with 0.1 TFLOP/s 20 ms,
+    /// where it takes longer one; in software `in_software`.
+    pub(crate) fn first_step(&self, operations: f64, in_software: u64) -> u64 {
+        match self.facts.is_cpu {
+            true => in_software,
+            false => (FIRST_OPERATIONS / operations.max(1.0)) as u64,
+        }
+    }
+
     /// Runs `units` pieces of work in steps of about [`STEP_TARGET`]: `step(from, count)` does at most that many in one
     /// dispatch and says how many. The first step has `first` pieces; each later one has at most [`GROWTH`]
     /// times as many as the one before.
@@ -386,18 +402,13 @@ impl Gpu {
             return Ok(Vec::new());
         }
         let size = words.words as u64 * 4;
-        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging"),
-            size,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let staging = self.staging(size);
         let mut encoder = self
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&words.buffer, 0, &staging, 0, size);
         self.queue.submit([encoder.finish()]);
-        let slice = staging.slice(..);
+        let slice = staging.slice(..size);
         let trouble = Arc::clone(&self.trouble);
         slice.map_async(wgpu::MapMode::Read, move |mapped| {
             if let Err(why) = mapped {
@@ -410,7 +421,33 @@ impl Gpu {
             .map_err(|why| self.failed(why.to_string()))?;
         // The mapping need not be aligned for words.
         let read = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
-        Ok(view.as_chunks::<4>().0.iter().map(read).collect())
+        let found = view.as_chunks::<4>().0.iter().map(read).collect();
+        drop(view);
+        staging.unmap();
+        self.keep(staging);
+        Ok(found)
+    }
+
+    /// A buffer of at least this size to read from: making one costs more than most reads.
+    fn staging(&self, size: u64) -> wgpu::Buffer {
+        let mut kept = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.take() {
+            Some(buffer) if buffer.size() >= size => buffer,
+            _ => self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("staging"),
+                size: size.next_power_of_two(),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }),
+        }
+    }
+
+    /// Keeps a buffer for the next read, unless it is a large one.
+    fn keep(&self, staging: wgpu::Buffer) {
+        if staging.size() <= MOST_KEPT {
+            let mut kept = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = Some(staging);
+        }
     }
 
     fn wait(&self) -> Result<(), GpuError> {

@@ -47,6 +47,9 @@ pub const THREADS: u32 = 256;
 /// Rows that a workgroup counts before it adds to the column's counts.
 pub const ROWS: u32 = 16_384;
 
+/// Operations of a row of a column, about.
+const OPERATIONS: f64 = 50.0;
+
 /// Members of `Params`, a word each.
 pub const PARAMS: [&str; 4] = ["columns", "rows", "first_part", "parts"];
 
@@ -198,8 +201,9 @@ fn count_part(
     let mut words = Vec::with_capacity(columns.len() * longest * 2);
     for column in columns {
         let here = part(column);
-        let values = column.values.iter().skip(from).take(here);
-        words.extend(values.flat_map(|x| [x.to_bits() as u32, (x.to_bits() >> 32) as u32]));
+        let values = column.values.get(from..from + here).unwrap_or(&[]);
+        // Low word first, as devices have it and as every machine that has one.
+        words.extend_from_slice(bytemuck::cast_slice(values));
         // The shader is told each column's rows; the rest is never read.
         words.resize(words.len() + (longest - here) * 2, 0);
     }
@@ -219,7 +223,8 @@ fn count_part(
         ],
     );
     let parts = longest.div_ceil(ROWS as usize) as u64;
-    gpu.in_steps(parts, 1, |from, count| {
+    let first = gpu.first_step(f64::from(ROWS) * columns.len() as f64 * OPERATIONS, 1);
+    gpu.in_steps(parts, first, |from, count| {
         let count = count.min(u64::from(gpu.facts().max_workgroups_per_dimension));
         gpu.write(
             &uniform,

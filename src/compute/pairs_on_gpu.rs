@@ -57,8 +57,6 @@ const TILE_ITERATIONS: u64 = 64;
 const MAX_ROWS: usize = 92_000;
 /// Tiles of the first dispatch: on a device in software one takes milliseconds.
 const FIRST_IN_SOFTWARE: u64 = 4;
-/// Operations of the first dispatch elsewhere: 20 ms of a device with 0.1 TFLOP/s.
-const FIRST_OPERATIONS: f64 = 2e9;
 
 /// The parameters that change from dispatch to dispatch.
 struct Params<'a> {
@@ -247,14 +245,8 @@ fn run(
     let group = gpu.bind(pipeline, &bound);
     let dims = padded_dims(params.points) as u64;
     let most_steps = (ITERATIONS / (dims + TILE_ITERATIONS)).max(1);
-    let first = match gpu.facts().is_cpu {
-        true => FIRST_IN_SOFTWARE,
-        false => {
-            let pairs = f64::from(BLOCK * BLOCK);
-            let of_tile = pairs * (3.0 * dims as f64 + 2.0 * params.shape.labellings() as f64);
-            (FIRST_OPERATIONS / of_tile) as u64
-        }
-    };
+    let of_pair = 3.0 * dims as f64 + 2.0 * params.shape.labellings() as f64;
+    let first = gpu.first_step(f64::from(BLOCK * BLOCK) * of_pair, FIRST_IN_SOFTWARE);
     let widest = GROUPS.min(gpu.widest());
     gpu.in_steps(tiles(params.points), first, |from, count| {
         let groups = count.min(widest);

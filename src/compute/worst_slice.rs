@@ -42,6 +42,9 @@ pub const BINS: u32 = 16;
 pub const CELLS: u32 = BINS * BINS * 4;
 /// Rows of a part.
 pub const ROWS: u32 = 16_384;
+/// Operations of a row of a pair of features, about.
+const OPERATIONS: f64 = 20.0;
+
 /// Members of `Params`, a word each.
 pub const PARAMS: [&str; 4] = ["rows", "features", "first_part", "pairs"];
 
@@ -176,7 +179,8 @@ pub fn on_gpu(gpu: &Gpu, rows: &Rows) -> Result<Counts, GpuError> {
             (4, &counts),
         ];
         let group = gpu.bind(&pipeline, &buffers);
-        gpu.in_steps(parts, 1, |from, count| {
+        let first = gpu.first_step(f64::from(ROWS) * some.len() as f64 * OPERATIONS, 1);
+        gpu.in_steps(parts, first, |from, count| {
             let count = count.min(u64::from(facts.max_workgroups_per_dimension));
             gpu.write(
                 &uniform,
