@@ -1,7 +1,7 @@
 //! `driftline bench gpu`: every kernel on both backends over a grid of sizes, beside the device's measured ceilings.
 //!
-//! Each figure is the median of several rounds, CPU and device in turn, fewer where one takes seconds. "Without
-//! transfers" is the time in dispatches. Shares are of the multiply-adds and copies that the device did in this run;
+//! Each figure is the median of several rounds, fewer where one takes seconds; first the device's, then the CPU's, then
+//! one more of the device, which has been idle meanwhile. "Without transfers" is the time in dispatches. Shares are of the multiply-adds and copies that the device did in this run;
 //! operations are those of the definition, whatever a kernel gets away with. The last columns are what `auto` would
 //! choose if this device were one it takes, and that time over the better backend's.
 
@@ -9,10 +9,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::compute::backend::{Backend, Choice, Compute};
-use crate::compute::calibration::Calibration;
 use crate::compute::device::{Gpu, GpuError};
 use crate::compute::histogram::Column;
 use crate::compute::labels::Labels;
@@ -38,6 +37,9 @@ pub struct GpuBenchArguments {
     /// Only the CPU: where no device is, or to compare with `benches/peer_mmd.py`.
     #[arg(long)]
     cpu_only: bool,
+    /// Only the device.
+    #[arg(long, conflicts_with = "cpu_only")]
+    device_only: bool,
     /// Write the figures as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -196,38 +198,60 @@ fn slices(rows: usize) -> anyhow::Result<(String, Call)> {
     Ok((format!("{rows} rows × 12 features"), Call::WorstSlice(all)))
 }
 
-/// Medians of both backends: seconds on the CPU; on the device seconds in all, and in dispatches.
+/// Seconds of a call.
+#[derive(Debug, Default)]
+struct Seconds {
+    cpu: Option<f64>,
+    /// On the device in all, in dispatches, and in all after a pause: a device that had nothing to do is slower at
+    /// first.
+    device: Option<[f64; 3]>,
+}
+
+/// Medians of both backends. The device's calls follow each other, so that its clocks are up.
 fn measure(
     call: &Call,
     gpu: Option<&Gpu>,
+    with_cpu: bool,
     rounds: usize,
-) -> anyhow::Result<(f64, Option<[f64; 2]>)> {
-    if let Some(gpu) = gpu {
-        // Compiles.
-        call.on_gpu(gpu)?;
-    }
-    let (mut cpu, mut whole, mut busy) = (Vec::new(), Vec::new(), Vec::new());
-    let begin = Instant::now();
-    for round in 0..rounds.max(1) {
-        if round > 0 && begin.elapsed().as_secs_f64() > ENOUGH {
-            break;
-        }
-        let start = Instant::now();
-        call.on_cpu();
-        cpu.push(start.elapsed().as_secs_f64());
-        if let Some(gpu) = gpu {
-            let (start, before) = (Instant::now(), gpu.busy_secs());
-            call.on_gpu(gpu)?;
-            whole.push(start.elapsed().as_secs_f64());
-            busy.push(gpu.busy_secs() - before);
-        }
-    }
+) -> anyhow::Result<Seconds> {
     let median = |mut seconds: Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
         seconds[seconds.len() / 2]
     };
-    let on_gpu = gpu.map(|_| [median(whole), median(busy)]);
-    Ok((median(cpu), on_gpu))
+    let several = |once: &mut dyn FnMut() -> anyhow::Result<f64>| {
+        let (begin, mut seconds) = (Instant::now(), vec![once()?]);
+        while seconds.len() < rounds && begin.elapsed().as_secs_f64() < ENOUGH {
+            seconds.push(once()?);
+        }
+        Ok::<_, anyhow::Error>(seconds)
+    };
+    let mut found = Seconds::default();
+    if let Some(gpu) = gpu {
+        // Compiles.
+        call.on_gpu(gpu)?;
+        let mut busy = Vec::new();
+        let whole = several(&mut || {
+            let (start, before) = (Instant::now(), gpu.busy_secs());
+            call.on_gpu(gpu)?;
+            busy.push(gpu.busy_secs() - before);
+            Ok(start.elapsed().as_secs_f64())
+        })?;
+        found.device = Some([median(whole), median(busy), f64::NAN]);
+    }
+    if with_cpu {
+        let seconds = several(&mut || {
+            let start = Instant::now();
+            call.on_cpu();
+            Ok(start.elapsed().as_secs_f64())
+        })?;
+        found.cpu = Some(median(seconds));
+    }
+    if let (Some(gpu), Some([_, _, after_pause])) = (gpu, found.device.as_mut()) {
+        let start = Instant::now();
+        call.on_gpu(gpu)?;
+        *after_pause = start.elapsed().as_secs_f64();
+    }
+    Ok(found)
 }
 
 /// Measures and prints.
@@ -293,30 +317,47 @@ pub fn run(arguments: &GpuBenchArguments) -> anyhow::Result<()> {
             (Some(calibration), Some(rates)) => rates.faster(&calibration, work),
             _ => Backend::Cpu,
         };
-        let (cpu, on_gpu) = measure(&call, asked, rounds)?;
+        let found = measure(&call, asked, !arguments.device_only, rounds)?;
         let moved = work.bytes_up + work.bytes_down;
-        let mut row = json!({"kernel": kernel, "size": size, "cpu_secs": cpu, "operations": work.operations,
+        let mut row = json!({"kernel": kernel, "size": size, "cpu_secs": found.cpu, "operations": work.operations,
             "bytes": moved});
-        print!("{:18} {size:40} {:10.3}", kernel.name(), cpu * 1e3);
-        if let (Some([whole, busy]), Some(ceilings)) = (on_gpu, ceilings) {
-            let (over, figures) = judged(&ceilings, choice, work, [cpu, whole, busy]);
-            worst = worst.max(over);
+        let millis =
+            |secs: Option<f64>| secs.map_or("–".to_owned(), |secs| format!("{:.3}", secs * 1e3));
+        print!("{:18} {size:40} {:>10}", kernel.name(), millis(found.cpu));
+        if let (Some([whole, busy, after_pause]), Some(ceilings)) = (found.device, ceilings) {
+            // Without the other's time there is no better one.
+            let chosen = if choice == Backend::Gpu {
+                Some(whole)
+            } else {
+                found.cpu
+            };
+            let over = found
+                .cpu
+                .zip(chosen)
+                .map(|(cpu, chosen)| chosen / cpu.min(whole));
+            worst = worst.max(over.unwrap_or(1.0));
+            let shares = [
+                work.operations / busy / ceilings.flops_per_sec,
+                moved / busy / ceilings.copy_bytes_per_sec,
+            ];
             print!(
-                " {:10.3} {:10.3} {:9.3} {:9.2} {:6.1} {:6.2} {:>5} {over:6.2}",
-                whole * 1e3,
-                busy * 1e3,
+                " {:>10} {:>10} {:9.3} {:9.2} {:6.1} {:6.2} {:>5} {:>6}",
+                millis(Some(whole)),
+                millis(Some(busy)),
                 work.operations * 1e-9,
                 moved * 1e-6,
-                100.0 * work.operations / busy / ceilings.flops_per_sec,
-                100.0 * moved / busy / ceilings.copy_bytes_per_sec,
+                100.0 * shares[0],
+                100.0 * shares[1],
                 choice.name(),
+                over.map_or("–".to_owned(), |over| format!("{over:.2}")),
             );
-            row["device"] = figures;
+            row["device"] = json!({"secs": whole, "busy_secs": busy, "secs_after_pause": after_pause,
+                "chosen": choice, "over_better": over, "share_of_flops": shares[0], "share_of_copy": shares[1]});
         }
         println!();
         rows.push(row);
     }
-    if calibration.is_some() {
+    if calibration.is_some() && !arguments.device_only {
         let kept = if worst <= MOST_OVER { "kept" } else { "MISSED" };
         println!(
             "auto, if it took this device: at most {worst:.2} times the better backend over this grid; \
@@ -335,19 +376,4 @@ pub fn run(arguments: &GpuBenchArguments) -> anyhow::Result<()> {
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
-}
-
-/// What the choice costs, and the row's figures.
-fn judged(
-    ceilings: &Calibration,
-    choice: Backend,
-    work: Work,
-    [cpu, whole, busy]: [f64; 3],
-) -> (f64, Value) {
-    let chosen = if choice == Backend::Gpu { whole } else { cpu };
-    let over = chosen / cpu.min(whole);
-    let figures = json!({"secs": whole, "busy_secs": busy, "chosen": choice, "over_better": over,
-        "share_of_flops": work.operations / busy / ceilings.flops_per_sec,
-        "share_of_copy": (work.bytes_up + work.bytes_down) / busy / ceilings.copy_bytes_per_sec});
-    (over, figures)
 }
