@@ -42,6 +42,8 @@ const TICK_EVERY: Millis = 10 * SECOND;
 #[derive(Debug, Clone, Default)]
 pub struct Pass {
     pub closed: Vec<Closed>,
+    /// Whether the performance of any window was computed.
+    pub performed: bool,
 }
 
 /// The partitions of the input topics.
@@ -149,7 +151,8 @@ impl Closer {
         if tick {
             self.last_tick = now;
         }
-        if tick || !pass.closed.is_empty() {
+        // Both move alerts, which are read from the store.
+        if tick || pass.performed || !pass.closed.is_empty() {
             self.show(now)?;
         }
         Ok(pass)
@@ -313,7 +316,8 @@ impl Closer {
             metrics: &self.metrics,
             runtime: &self.runtime,
         };
-        performing.compute_due(&partitions.labels, watermark)
+        pass.performed |= performing.compute_due(&partitions.labels, watermark)?;
+        Ok(())
     }
 
     /// Rules on freshness: how long nothing has come, at a tick that is recorded so that it never goes back.

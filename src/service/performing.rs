@@ -51,26 +51,27 @@ struct Due {
 
 impl Performing<'_> {
     /// Computes everything that is due, in event time's order. `partitions` are those of the topics with labels,
-    /// `watermark` is the one of rows.
-    pub fn compute_due(&self, partitions: &[Partition], watermark: Millis) -> anyhow::Result<()> {
+    /// `watermark` is the one of rows. Returns whether anything was.
+    pub fn compute_due(&self, partitions: &[Partition], watermark: Millis) -> anyhow::Result<bool> {
         let declaration = &self.model.declaration;
         let Some(kind) = declaration
             .task
             .kind()
             .filter(|_| declaration.rows != Rows::None && !partitions.is_empty())
         else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(labels) = self.label_watermark(partitions)? else {
-            return Ok(());
+            return Ok(false);
         };
-        for due in self.due(watermark.min(labels))? {
+        let due = self.due(watermark.min(labels))?;
+        for &due in &due {
             self.compute(kind, due)?;
             if !self.leases.step() {
                 break;
             }
         }
-        Ok(())
+        Ok(!due.is_empty())
     }
 
     /// The least committed watermark of labels; `None` while a partition has none.
