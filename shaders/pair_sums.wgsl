@@ -12,18 +12,17 @@
 // By row: steps of all its pairs, likewise.
 @group(0) @binding(4) var<storage, read_write> by_row: array<atomic<u32>>;
 
-// Small blocks of 4 × 4 pairs tabulated at a time, and the sums of one.
+// Small blocks of 4 × 4 pairs tabulated at a time, and the words of one's 256 sums, filled up so that two blocks that are
+// written at once lie in different banks of memory.
 const SMALL_BLOCKS: u32 = 8u;
-const SUBSETS: u32 = 256u;
+const SUBSETS: u32 = 272u;
 // Such rounds for a tile.
 const ROUNDS: u32 = 32u;
 // Words of a block's labels.
 const BLOCK_WORDS: u32 = 2u;
-// Half of the table: four small blocks.
-const HALF: u32 = 1024u;
 
 // By small block: sums of the pairs of which the row is in the upper four bits and the column in the lower four.
-var<workgroup> table: array<u32, 2048>;
+var<workgroup> table: array<array<u32, 272>, 8>;
 // By small block: its four rows.
 var<workgroup> small_blocks: array<vec4<Value>, 32>;
 
@@ -49,8 +48,7 @@ fn sum_of(values: vec4<Value>) -> Value {
     return (values.x + values.y) + (values.z + values.w);
 }
 
-fn picked(values: vec4<Value>, bits: u32) -> Value {
-    let keep = (vec4(bits, bits >> 1u, bits >> 2u, bits >> 3u) & vec4(1u)) == vec4(1u);
+fn picked(values: vec4<Value>, keep: vec4<bool>) -> Value {
     return sum_of(select(vec4<Value>(), values, keep));
 }
 
@@ -58,22 +56,23 @@ fn picked(values: vec4<Value>, bits: u32) -> Value {
 fn add_to_rows(tile: Tile, values: Values, thread: u32) {
     let row = thread / QUADS;
     let column = thread % QUADS;
-    let of_rows = column * BLOCK + 4u * row;
-    table[of_rows] = encoded(sum_of(values.a));
-    table[of_rows + 1u] = encoded(sum_of(values.b));
-    table[of_rows + 2u] = encoded(sum_of(values.c));
-    table[of_rows + 3u] = encoded(sum_of(values.d));
-    let of_columns = HALF + row * BLOCK + 4u * column;
+    // Sixteen numbers a row, then sixteen a column: four quadruples' in the place of a small block.
+    let of_rows = (column % 4u) * BLOCK + 4u * row;
+    table[column / 4u][of_rows] = encoded(sum_of(values.a));
+    table[column / 4u][of_rows + 1u] = encoded(sum_of(values.b));
+    table[column / 4u][of_rows + 2u] = encoded(sum_of(values.c));
+    table[column / 4u][of_rows + 3u] = encoded(sum_of(values.d));
+    let of_columns = (row % 4u) * BLOCK + 4u * column;
     let columns = (values.a + values.b) + (values.c + values.d);
-    table[of_columns] = encoded(columns.x);
-    table[of_columns + 1u] = encoded(columns.y);
-    table[of_columns + 2u] = encoded(columns.z);
-    table[of_columns + 3u] = encoded(columns.w);
+    table[4u + row / 4u][of_columns] = encoded(columns.x);
+    table[4u + row / 4u][of_columns + 1u] = encoded(columns.y);
+    table[4u + row / 4u][of_columns + 2u] = encoded(columns.z);
+    table[4u + row / 4u][of_columns + 3u] = encoded(columns.w);
     workgroupBarrier();
     if thread < 2u * BLOCK {
         var sum = Value();
         for (var quad = 0u; quad < QUADS; quad++) {
-            sum += decoded(table[(thread / BLOCK) * HALF + quad * BLOCK + thread % BLOCK]);
+            sum += decoded(table[4u * (thread / BLOCK) + quad / 4u][(quad % 4u) * BLOCK + thread % BLOCK]);
         }
         let steps = steps_of(vec4(sum, Value(), Value(), Value()));
         let place = 2u * (select(tile.row, tile.column, thread >= BLOCK) * BLOCK + thread % BLOCK);
@@ -85,32 +84,50 @@ fn add_to_rows(tile: Tile, values: Values, thread: u32) {
     }
 }
 
-// All sums of the small blocks: 32 threads for each, of which one makes 8 of the same columns.
+// All sums of the small blocks: 16 threads for each, of which one makes those of some columns.
 fn tabulate(thread: u32) {
-    let first = 4u * (thread / 32u);
-    let bits = thread % 16u;
-    let a = picked(small_blocks[first], bits);
-    let b = picked(small_blocks[first + 1u], bits);
-    let c = picked(small_blocks[first + 2u], bits);
-    let d = picked(small_blocks[first + 3u], bits);
-    let start = select(Value(), a, (thread & 16u) == 16u);
-    let place = (thread / 32u) * SUBSETS + thread % 32u;
-    table[place] = encoded(start);
-    table[place + 32u] = encoded(start + b);
-    table[place + 64u] = encoded(start + c);
-    table[place + 96u] = encoded(start + (b + c));
-    table[place + 128u] = encoded(start + d);
-    table[place + 160u] = encoded(start + (b + d));
-    table[place + 192u] = encoded(start + (c + d));
-    table[place + 224u] = encoded(start + (b + (c + d)));
+    let block = thread / 16u;
+    let columns = thread % 16u;
+    let keep = (vec4(columns, columns >> 1u, columns >> 2u, columns >> 3u) & vec4(1u)) == vec4(1u);
+    let a = picked(small_blocks[4u * block], keep);
+    let b = picked(small_blocks[4u * block + 1u], keep);
+    let c = picked(small_blocks[4u * block + 2u], keep);
+    let d = picked(small_blocks[4u * block + 3u], keep);
+    let ab = a + b;
+    let cd = c + d;
+    table[block][columns] = encoded(Value());
+    table[block][columns + 16u] = encoded(a);
+    table[block][columns + 32u] = encoded(b);
+    table[block][columns + 48u] = encoded(ab);
+    table[block][columns + 64u] = encoded(c);
+    table[block][columns + 80u] = encoded(a + c);
+    table[block][columns + 96u] = encoded(b + c);
+    table[block][columns + 112u] = encoded(ab + c);
+    table[block][columns + 128u] = encoded(d);
+    table[block][columns + 144u] = encoded(a + d);
+    table[block][columns + 160u] = encoded(b + d);
+    table[block][columns + 176u] = encoded(ab + d);
+    table[block][columns + 192u] = encoded(cd);
+    table[block][columns + 208u] = encoded(a + cd);
+    table[block][columns + 224u] = encoded(b + cd);
+    table[block][columns + 240u] = encoded(ab + cd);
 }
 
-// What is picked of four small blocks. Rows: bits 4 … 7.
-fn of_four(start: u32, rows: u32, columns: u32) -> Value {
-    let a = decoded(table[start + (rows | (columns & 15u))]);
-    let b = decoded(table[start + SUBSETS + (rows | ((columns >> 4u) & 15u))]);
-    let c = decoded(table[start + 2u * SUBSETS + (rows | ((columns >> 8u) & 15u))]);
-    let d = decoded(table[start + 3u * SUBSETS + (rows | ((columns >> 12u) & 15u))]);
+// What is picked of the first four small blocks, and of the others. Rows: bits 4 … 7. The block is a constant, and an
+// index cannot be beyond its sums, so that neither costs an instruction.
+fn of_first_four(rows: u32, columns: u32) -> Value {
+    let a = decoded(table[0][rows | (columns & 15u)]);
+    let b = decoded(table[1][rows | ((columns >> 4u) & 15u)]);
+    let c = decoded(table[2][rows | ((columns >> 8u) & 15u)]);
+    let d = decoded(table[3][rows | ((columns >> 12u) & 15u)]);
+    return (a + b) + (c + d);
+}
+
+fn of_last_four(rows: u32, columns: u32) -> Value {
+    let a = decoded(table[4][rows | ((columns >> 16u) & 15u)]);
+    let b = decoded(table[5][rows | ((columns >> 20u) & 15u)]);
+    let c = decoded(table[6][rows | ((columns >> 24u) & 15u)]);
+    let d = decoded(table[7][rows | (columns >> 28u)]);
     return (a + b) + (c + d);
 }
 
@@ -118,10 +135,12 @@ fn of_four(start: u32, rows: u32, columns: u32) -> Value {
 fn of_round(thread: u32, shift: u32, rows: u32, columns: u32) -> Value {
     let nibble = ((rows >> shift) & 15u) << 4u;
     if params.lanes == THREADS {
-        return of_four(0u, nibble, columns) + of_four(HALF, nibble, columns >> 16u);
+        return of_first_four(nibble, columns) + of_last_four(nibble, columns);
     }
-    let part = thread / params.lanes;
-    return of_four(part * HALF, nibble, columns >> (16u * part));
+    if thread < params.lanes {
+        return of_first_four(nibble, columns);
+    }
+    return of_last_four(nibble, columns);
 }
 
 // Labels of 32 rows, for the thread's labellings.
@@ -168,7 +187,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             // Rounds overlap: while one is looked up, the next one's values are put in place.
             if round > 0u {
                 workgroupBarrier();
-                tabulate(thread);
+                if thread < 16u * SMALL_BLOCKS {
+                    tabulate(thread);
+                }
                 workgroupBarrier();
             }
             if own_round == round {

@@ -16,12 +16,12 @@ pub const THREADS: u32 = 256;
 /// Quadruples of rows in a block, and in what is staged of one.
 pub const QUADS: u32 = BLOCK / 4;
 pub const STAGED: u32 = QUADS * DEPTH;
-/// Small blocks tabulated at a time, sums of one, rounds of a tile, words of a block's labels: `pair_sums.wgsl`.
+/// Small blocks tabulated at a time, words of one's sums, rounds of a tile, words of a block's labels:
+/// `pair_sums.wgsl`.
 pub const SMALL_BLOCKS: u32 = 8;
-pub const SUBSETS: u32 = 256;
+pub const SUBSETS: u32 = 256 + 16;
 pub const ROUNDS: u32 = QUADS * QUADS / SMALL_BLOCKS;
 pub const BLOCK_WORDS: u32 = BLOCK / 32;
-pub const HALF: u32 = SMALL_BLOCKS * SUBSETS / 2;
 /// Cells of a count of distances.
 pub const CELLS: u32 = 2048;
 
