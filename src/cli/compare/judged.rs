@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::asked::{Asked, Asks};
 use super::profiles::{Choice, Counted};
-use super::report::{ColumnReport, Line, Report, Side, together};
+use super::report::{ColumnReport, Line, Report, Side, Skipped, together};
 use super::rows::{self, Pair};
 use super::{CompareArguments, Correction, many, profiles, vendor};
 use crate::profile::ColumnRules;
@@ -42,11 +42,12 @@ pub async fn report(arguments: &CompareArguments) -> anyhow::Result<Report> {
         File::of(&arguments.reference)?,
         File::of(&arguments.current)?,
     );
+    let columns = arguments.columns.concat();
     let choice = Choice {
-        columns: &arguments.columns,
+        columns: &columns,
         rules: ColumnRules {
-            categorical: arguments.categorical.clone(),
-            numeric: arguments.numeric.clone(),
+            categorical: arguments.categorical.concat(),
+            numeric: arguments.numeric.concat(),
             ..ColumnRules::default()
         },
         time: arguments.time.as_deref(),
@@ -99,6 +100,18 @@ fn null_of(statistic: Statistic) -> &'static str {
     }
 }
 
+/// Why columns were skipped, to be appended to a sentence.
+fn left_out(skipped: &[Skipped]) -> String {
+    let reasons: Vec<String> = skipped
+        .iter()
+        .map(|one| format!("{} ({})", one.column, one.why))
+        .collect();
+    match reasons.is_empty() {
+        true => String::new(),
+        false => format!("; not compared: {}", reasons.join(", ")),
+    }
+}
+
 struct Judging<'a> {
     arguments: &'a CompareArguments,
     asks: &'a Asks,
@@ -118,7 +131,8 @@ impl Judging<'_> {
             .collect();
         anyhow::ensure!(
             !asked.is_empty() || !self.asks.many.is_empty(),
-            "nothing to compare: no column of the reference is of a kind that the statistics asked for apply to"
+            "nothing to compare: no column of the reference is of a kind that the statistics asked for apply to{}",
+            left_out(&self.counted.skipped)
         );
         let deciding = asked
             .iter()
