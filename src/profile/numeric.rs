@@ -98,7 +98,10 @@ impl NumericProfile {
     /// As [`NumericProfile::mean_from_center`], of the values that are not clipped.
     pub(crate) fn summed_from_center(&self, cells: &NumericCells) -> Option<f64> {
         let n = self.summed();
-        let mean = shifted(self.from_center(cells)? as f64 / n as f64, -cells.sum_shift);
+        let mean = shifted(
+            self.distance_from_center(cells)? as f64 / n as f64,
+            -cells.sum_shift,
+        );
         (n > 0 && mean.is_finite()).then_some(mean)
     }
 
@@ -108,9 +111,9 @@ impl NumericProfile {
         if n < 2 || self.squares < 0 {
             return None;
         }
-        let from_center = self.from_center(cells)?;
+        let distance_from_center = self.distance_from_center(cells)?;
         let offset = shifted(
-            from_center as f64 / n as f64,
+            distance_from_center as f64 / n as f64,
             cells.square_shift - cells.sum_shift,
         );
         let squares = (self.squares as f64 - offset * offset * n as f64).max(0.0);
@@ -119,7 +122,7 @@ impl NumericProfile {
     }
 
     /// Σ (x − center) over the summed values, in units of the sum. Exact, because both are integers.
-    fn from_center(&self, cells: &NumericCells) -> Option<i128> {
+    fn distance_from_center(&self, cells: &NumericCells) -> Option<i128> {
         let center = shifted(cells.center, cells.sum_shift).round() as i128;
         self.sum
             .checked_sub(center.checked_mul(i128::from(self.summed()))?)
@@ -169,14 +172,14 @@ impl NumericProfile {
                 filled = 0;
             }
             let unit = x * compiled.sum_scale;
-            let from_center = (x - compiled.center) * compiled.square_scale;
-            if unit.abs() <= SUM_CLIP && from_center.abs() <= SQUARE_CLIP {
+            let distance_from_center = (x - compiled.center) * compiled.square_scale;
+            if unit.abs() <= SUM_CLIP && distance_from_center.abs() <= SQUARE_CLIP {
                 let whole = if unit.abs() < FAST {
                     i128::from(rounded(unit))
                 } else {
                     unit as i128
                 };
-                let distance = i128::from(rounded(from_center));
+                let distance = i128::from(rounded(distance_from_center));
                 sum = sum.wrapping_add(whole);
                 squares = squares.wrapping_add(distance * distance);
             } else {

@@ -135,7 +135,7 @@ impl Closer {
                 match outcome {
                     Err(error) if is_lease_lost(&error) => {
                         tracing::warn!(model = %model.name, "another process took the model over");
-                        self.leases.remove(&*model.name);
+                        self.leases.remove(&model.name);
                         self.metrics.release(&model.name);
                     }
                     // One model's file must not stop the others.
