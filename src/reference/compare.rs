@@ -189,6 +189,7 @@ fn unjudged(
         parameters: BTreeMap::new(),
         backend: BACKEND.to_owned(),
         moved: String::new(),
+        worst_slice: None,
         reason,
     }
 }
@@ -234,6 +235,7 @@ impl Judge<'_> {
             parameters: self.parameters(statistic),
             backend: BACKEND.to_owned(),
             moved: measured.moved,
+            worst_slice: None,
             reason,
         }
     }
