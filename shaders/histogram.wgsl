@@ -1,4 +1,5 @@
-// Cells of all columns in one dispatch. Twin: src/compute/histogram.rs.
+// Cells of all columns in one dispatch. Twin: src/compute/histogram.rs. Before
+// reductions.wgsl or subgroups.wgsl.
 //
 // A number is the two words of an f64, low word first. Each workgroup counts some rows of one column in its own
 // memory, and adds what is not 0 to the column's counts: integers, so that no order matters.
@@ -72,8 +73,7 @@ fn place(value: vec2<u32>) -> u32 {
     return found;
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn run(group: vec3<u32>, thread: u32) {
     let column = group.y;
     for (var at = thread; at < STRIDE; at += THREADS) {
         atomicStore(&own[at], 0u);
@@ -85,7 +85,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let start = (params.first_part + group.x) * ROWS;
     let end = min(start + ROWS, lengths[column]);
     for (var row = start + thread; row < end; row += THREADS) {
-        atomicAdd(&own[place(values[column * params.rows + row])], 1u);
+        let at = place(values[column * params.rows + row]);
+        let count = to_add(at);
+        if count > 0u {
+            atomicAdd(&own[at], count);
+        }
     }
     workgroupBarrier();
     for (var at = thread; at < STRIDE; at += THREADS) {

@@ -1,5 +1,5 @@
 // Null distributions of statistics on counts: both sides drawn anew, compared on the device.
-// Twin: src/compute/resample.rs.
+// Twin: src/compute/resample.rs. Before reductions.wgsl or subgroups.wgsl.
 //
 // A workgroup draws one column once. Random words are Philox4x32-10 of (block, column, draw, side): the same on the CPU,
 // so that counts are equal bit for bit.
@@ -41,10 +41,6 @@ const LN_2: f32 = 0.6931472;
 
 var<workgroup> limits: array<u32, 256>;
 var<workgroup> drawn: array<atomic<u32>, 512>;
-// Terms of a bin: psi, jensen_shannon, l_infinity, chi_squared.
-var<workgroup> terms: array<vec4<f32>, 256>;
-var<workgroup> occupied: array<u32, 256>;
-
 // High and low word of a product, by halves: WGSL has no integers of 64 bits.
 fn product(a: u32, b: u32) -> vec2<u32> {
     let a_low = a & 0xffffu;
@@ -144,8 +140,7 @@ fn divergence(z: f32) -> f32 {
     return value;
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn run(group: vec3<u32>, thread: u32) {
     let column = group.x;
     let draw = params.first_draw + group.y;
     limits[thread] = thresholds[column * BINS + thread];
@@ -169,15 +164,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         counts[pair * 2u * BINS + thread] = a;
         counts[pair * 2u * BINS + BINS + thread] = b;
     }
-    occupied[thread] = select(0u, 1u, here);
-    workgroupBarrier();
-    for (var width = THREADS / 2u; width > 0u; width >>= 1u) {
-        if thread < width {
-            occupied[thread] += occupied[thread + width];
-        }
-        workgroupBarrier();
-    }
-    let extra = SMOOTHING * f32(occupied[0]);
+    let below = running(thread, vec3(a, b, select(0u, 1u, here)));
+    let extra = SMOOTHING * f32(below.all.z);
+    // Terms of a bin: psi, jensen_shannon, l_infinity, chi_squared.
     var term = vec4(0.0);
     if here {
         let smooth_p = (f32(a) + SMOOTHING) / (n + extra);
@@ -193,33 +182,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             (q - p) * (q - p) / ((f32(a) + f32(b)) / (n + m)),
         );
     }
-    terms[thread] = term;
-    workgroupBarrier();
-    for (var width = THREADS / 2u; width > 0u; width >>= 1u) {
-        if thread < width {
-            let other = terms[thread + width];
-            let own = terms[thread];
-            terms[thread] = vec4(own.x + other.x, own.y + other.y, max(own.z, other.z), own.w + other.w);
-        }
-        workgroupBarrier();
-    }
+    let gap = abs(f32(below.here.y) / m - f32(below.here.x) / n);
+    let sum = all_joined(thread, Joined(term, gap));
     if thread == 0u {
-        var below_reference = 0u;
-        var below_window = 0u;
-        var widest = 0.0;
-        for (var bin = 0u; bin < BINS; bin++) {
-            below_reference += atomicLoad(&drawn[bin]);
-            below_window += atomicLoad(&drawn[bin + BINS]);
-            widest = max(widest, abs(f32(below_window) / m - f32(below_reference) / n));
-        }
-        let sum = terms[0];
         // Without a row on either side nothing can differ.
         let any = params.reference_rows > 0u && params.window_rows > 0u && limits[255] > 0u;
         let at = pair * SCORES;
-        scores[at] = select(0.0, max(sum.x, 0.0), any);
-        scores[at + 1u] = select(0.0, sqrt(clamp(sum.y / (2.0 * LN_2), 0.0, 1.0)), any);
-        scores[at + 2u] = select(0.0, sum.z, any);
-        scores[at + 3u] = select(0.0, sum.w * (n / (n + m)) * m, any);
-        scores[at + 4u] = select(0.0, min(widest, 1.0), any);
+        scores[at] = select(0.0, max(sum.term.x, 0.0), any);
+        scores[at + 1u] = select(0.0, sqrt(clamp(sum.term.y / (2.0 * LN_2), 0.0, 1.0)), any);
+        scores[at + 2u] = select(0.0, sum.term.z, any);
+        scores[at + 3u] = select(0.0, sum.term.w * (n / (n + m)) * m, any);
+        scores[at + 4u] = select(0.0, min(sum.gap, 1.0), any);
     }
 }

@@ -1,26 +1,30 @@
-// The tile that kernels over pairs of rows begin with: squared distances of 32 × 64 rows. Put before rbf_mmd.wgsl and
-// pairwise_distance.wgsl. Twin: src/compute/tile.rs.
+// The tile that kernels over pairs of rows begin with: squared distances of 64 × 64 rows, 4 × 4 of them to a thread. Put
+// before rbf_mmd.wgsl and pairwise_distance.wgsl. Twin: src/compute/tile.rs.
 //
-// Tiles cover the upper triangle. A slot (one workgroup) takes the tiles slot, slot + slots, slot + 2·slots …, in
-// steps: which tiles a dispatch does changes nothing but its length.
+// Tiles cover the upper triangle. Which of them a dispatch or a workgroup takes changes nothing but its length.
 
-const TILE_ROWS: u32 = 32u;
-const TILE_COLUMNS: u32 = 64u;
+// Rows of a block: a tile is a block of rows by a block of columns.
+const BLOCK: u32 = 64u;
 const THREADS: u32 = 256u;
 // Coordinates staged at a time; points are padded with zeros to a multiple of it.
 const DEPTH: u32 = 8u;
-// Pairs of a thread: 2 rows × 4 columns.
-const PAIRS: u32 = 8u;
+// Quadruples of rows in a block, and in what is staged of one.
+const QUADS: u32 = 16u;
+const STAGED: u32 = 128u;
 
 struct Params {
     rows: u32,
     dims: u32,
+    // Words of labels for 32 rows: labellings, filled up to whole batches.
     labellings: u32,
-    slots: u32,
-    first_slot: u32,
-    first_step: u32,
+    // Threads that take different labellings: 256, or 128 of which two share a labelling.
+    lanes: u32,
+    // Labellings of a thread.
+    batches: u32,
+    // Workgroup g takes the tiles first_tile + g, and every groups-th from there on.
+    first_tile: u32,
+    groups: u32,
     steps: u32,
-    // Blocks of TILE_COLUMNS rows.
     blocks: u32,
     // Values of `count_distances`: pairs count whose upper bits are `prefix`, into the cell of the bits below.
     prefix: u32,
@@ -28,82 +32,87 @@ struct Params {
     cell_bits: u32,
     // Steps of a sum in one unit of distance.
     steps_per_unit: f32,
+    unused_1: u32,
+    unused_2: u32,
+    unused_3: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> points: array<f32>;
+// By block, for that by coordinate: four rows in a vec4.
+@group(0) @binding(1) var<storage, read> points: array<vec4<f32>>;
 
-var<workgroup> left: array<f32, 256>;
-var<workgroup> right: array<f32, 512>;
+// The rows' coordinates, then the columns'.
+var<workgroup> staged: array<vec4<f32>, 256>;
 
+// Numbers of a block of rows and a block of columns.
 struct Tile {
-    top: u32,
-    left: u32,
+    row: u32,
+    column: u32,
     exists: bool,
 }
 
 // Tile number `index`. Row a of the triangle of blocks (blocks − a long) lies before row blocks − 1 − a (a + 1 long),
-// so that all rows of the list are blocks + 1 long; if blocks is odd, the middle row has no partner.
+// so that all rows of the list are blocks + 1 long; if blocks is odd, the middle row has no partner. Numbers go down the
+// list, not along it: workgroups that run at the same time then add to the sums of different rows.
 fn tile_of(index: u32) -> Tile {
-    let half = index & 1u;
-    let a = (index >> 1u) / (params.blocks + 1u);
-    let b = (index >> 1u) % (params.blocks + 1u);
-    let partner = params.blocks - 1u - a;
-    var row = a;
-    var column = a + b;
-    var exists = a * 2u < params.blocks;
-    if b >= params.blocks - a {
-        row = partner;
-        column = partner + b - (params.blocks - a);
-        exists = exists && partner != a;
+    let list = (params.blocks + 1u) / 2u;
+    let a = index % list;
+    let b = index / list;
+    if b < params.blocks - a {
+        return Tile(a, a + b, b <= params.blocks);
     }
-    let top = row * TILE_COLUMNS + half * TILE_ROWS;
-    return Tile(top, column * TILE_COLUMNS, exists && top < params.rows);
+    let partner = params.blocks - 1u - a;
+    return Tile(partner, partner + b - (params.blocks - a), b <= params.blocks && partner != a);
 }
 
-// Whether a pair is of the upper triangle and both rows exist.
-fn counts(row: u32, column: u32) -> bool {
-    return row < column && column < params.rows;
+// Which of four columns make a pair with the row: those of the upper triangle, if they exist.
+fn paired(row: u32, columns: vec4<u32>) -> vec4<bool> {
+    return (vec4(row) < columns) & (columns < vec4(params.rows));
 }
 
-// Squared distances of the thread's pairs: rows 2·(thread / 16) + r, columns 4·(thread % 16) + c, at 4·r + c.
-fn squared_distances(tile: Tile, thread: u32) -> array<f32, 8> {
-    var sums = array<f32, 8>();
-    let row = 2u * (thread / 16u);
-    let column = 4u * (thread % 16u);
-    let last = params.rows - 1u;
+// The thread's first row and its columns.
+fn row_of(tile: Tile, thread: u32) -> u32 {
+    return tile.row * BLOCK + 4u * (thread / QUADS);
+}
+
+fn columns_of(tile: Tile, thread: u32) -> vec4<u32> {
+    return vec4(tile.column * BLOCK + 4u * (thread % QUADS)) + vec4(0u, 1u, 2u, 3u);
+}
+
+// One coordinate more.
+fn farther(sums: mat4x4<f32>, rows: vec4<f32>, columns: vec4<f32>) -> mat4x4<f32> {
+    let a = vec4(rows.x) - columns;
+    let b = vec4(rows.y) - columns;
+    let c = vec4(rows.z) - columns;
+    let d = vec4(rows.w) - columns;
+    return mat4x4(sums[0] + a * a, sums[1] + b * b, sums[2] + c * c, sums[3] + d * d);
+}
+
+// Squared distances of the thread's pairs: of row r to column c at [r][c].
+fn squared_distances(tile: Tile, thread: u32) -> mat4x4<f32> {
+    var sums = mat4x4<f32>();
+    let row = thread / QUADS;
+    let column = STAGED + thread % QUADS;
+    // Each thread brings four numbers at a time, the next ones while it works on these.
+    var at = select(tile.row, tile.column, thread >= STAGED) * params.dims * QUADS + thread % STAGED;
+    var next = points[at];
     for (var start = 0u; start < params.dims; start += DEPTH) {
         workgroupBarrier();
-        let at = thread / DEPTH;
-        let dim = start + thread % DEPTH;
-        left[(thread % DEPTH) * TILE_ROWS + at] = points[min(tile.top + at, last) * params.dims + dim];
-        right[(thread % DEPTH) * TILE_COLUMNS + at] = points[min(tile.left + at, last) * params.dims + dim];
-        right[(thread % DEPTH) * TILE_COLUMNS + at + 32u] = points[min(tile.left + at + 32u, last) * params.dims + dim];
+        staged[thread] = next;
         workgroupBarrier();
-        for (var k = 0u; k < DEPTH; k++) {
-            let columns = vec4(
-                right[k * TILE_COLUMNS + column],
-                right[k * TILE_COLUMNS + column + 1u],
-                right[k * TILE_COLUMNS + column + 2u],
-                right[k * TILE_COLUMNS + column + 3u],
-            );
-            let upper = vec4(left[k * TILE_ROWS + row]) - columns;
-            let lower = vec4(left[k * TILE_ROWS + row + 1u]) - columns;
-            sums[0] += upper.x * upper.x;
-            sums[1] += upper.y * upper.y;
-            sums[2] += upper.z * upper.z;
-            sums[3] += upper.w * upper.w;
-            sums[4] += lower.x * lower.x;
-            sums[5] += lower.y * lower.y;
-            sums[6] += lower.z * lower.z;
-            sums[7] += lower.w * lower.w;
+        at += STAGED;
+        if start + DEPTH < params.dims {
+            next = points[at];
         }
+        // Eight times, not in a loop: see the bound on iterations in the twin.
+        sums = farther(sums, staged[row], staged[column]);
+        sums = farther(sums, staged[row + 16u], staged[column + 16u]);
+        sums = farther(sums, staged[row + 32u], staged[column + 32u]);
+        sums = farther(sums, staged[row + 48u], staged[column + 48u]);
+        sums = farther(sums, staged[row + 64u], staged[column + 64u]);
+        sums = farther(sums, staged[row + 80u], staged[column + 80u]);
+        sums = farther(sums, staged[row + 96u], staged[column + 96u]);
+        sums = farther(sums, staged[row + 112u], staged[column + 112u]);
     }
     return sums;
-}
-
-// Sum of two numbers of 64 bits, low word first.
-fn add64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
-    let low = a.x + b.x;
-    return vec2(low, a.y + b.y + select(0u, 1u, low < a.x));
 }

@@ -1,4 +1,5 @@
-// Rows and errors of both sides in every slice of two binned features. Twin: src/compute/worst_slice.rs.
+// Rows and errors of both sides in every slice of two binned features. Twin: src/compute/worst_slice.rs. Before
+// reductions.wgsl or subgroups.wgsl.
 //
 // A workgroup takes one pair of features and some rows, counts in its own memory, and adds what is not 0 to the pair's
 // table: integers, so that no order matters.
@@ -29,8 +30,7 @@ const CELLS: u32 = 1024u;
 
 var<workgroup> own: array<atomic<u32>, 1024>;
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn run(group: vec3<u32>, thread: u32) {
     for (var at = thread; at < CELLS; at += THREADS) {
         atomicStore(&own[at], 0u);
     }
@@ -46,7 +46,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let a = (bins[first + row / 4u] >> shift) & 0xffu;
         let b = (bins[second + row / 4u] >> shift) & 0xffu;
         let flag = (flags[row / 16u] >> (2u * (row % 16u))) & 3u;
-        atomicAdd(&own[((a * BINS + b) << 2u) | flag], 1u);
+        let at = ((a * BINS + b) << 2u) | flag;
+        let count = to_add(at);
+        if count > 0u {
+            atomicAdd(&own[at], count);
+        }
     }
     workgroupBarrier();
     for (var at = thread; at < CELLS; at += THREADS) {

@@ -11,6 +11,7 @@ pub mod holder;
 pub mod judging;
 mod lake;
 pub mod learning;
+mod leases;
 mod performance_scores;
 mod performing;
 pub mod quality_scores;
@@ -49,6 +50,7 @@ use crate::retrain::{Audience, Parts, Retraining, Worker};
 use crate::rules::Declarations;
 use crate::service::closer::Closer;
 use crate::service::closing::Closed;
+use crate::service::leases::Leases;
 use crate::service::settling::Settler;
 use crate::store::lake::Lake;
 use crate::store::{Store, layouts, retention};
@@ -158,6 +160,7 @@ impl Service {
         for index in 0..threads {
             readers.push(source::start(index, source_config.clone(), shared.clone())?);
         }
+        let leases = Leases::new(Arc::clone(&stopped));
         let closer = Closer::new(
             store.clone(),
             catalogue,
@@ -174,6 +177,7 @@ impl Service {
             Arc::new(Compute::new(choice(config.compute.backend))),
             tokio::runtime::Handle::current(),
             holder::name(),
+            leases.clone(),
         );
         let all_topics = [&config.kafka.predictions[..], &config.kafka.labels].concat();
         let settler = Arc::new(Settler {
@@ -202,6 +206,10 @@ impl Service {
         tasks.spawn(named(
             "closer",
             settling::close_windows(Arc::clone(&settler), committed, stopping.clone()),
+        ));
+        tasks.spawn(named(
+            "leases",
+            leases.keep(store.clone(), clock.clone(), stopping.clone()),
         ));
         tasks.spawn(named(
             "retention",

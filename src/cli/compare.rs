@@ -19,10 +19,14 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::event::Millis;
+use crate::query::ColumnRows;
+use crate::reference::two_sample::Draws;
 use crate::rules::duration;
 use crate::stats::compat::Vendor;
 use crate::stats::score::Verdict;
+use crate::stats::{Data, Statistic};
 
+use asked::Asked;
 pub use asked::statistic;
 use report::Report;
 
@@ -44,15 +48,16 @@ pub struct CompareArguments {
     /// is, the standard ones are shown, and the first (psi of numbers, js of categories) decides.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     statistics: Vec<String>,
-    /// Columns to compare, comma-separated, `*` and `?` as in file names; all, if not given.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    columns: Vec<String>,
+    /// Columns to compare, comma-separated, `*` and `?` as in file names; all, if not given. A name that holds a comma
+    /// stands in double quotes, as in a CSV file: '"a, b",c'.
+    #[arg(long, value_parser = names, value_name = "NAMES")]
+    columns: Vec<Names>,
     /// Columns that are categories although they look like numbers.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    categorical: Vec<String>,
+    #[arg(long, value_parser = names, value_name = "NAMES")]
+    categorical: Vec<Names>,
     /// Columns that are numbers although they look like categories.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    numeric: Vec<String>,
+    #[arg(long, value_parser = names, value_name = "NAMES")]
+    numeric: Vec<Names>,
     /// Chance of a false alarm.
     #[arg(long, default_value_t = 0.05, value_parser = chance)]
     alpha: f64,
@@ -60,7 +65,7 @@ pub struct CompareArguments {
     #[arg(long, value_enum, default_value_t = Correction::Bonferroni)]
     correction: Correction,
     /// Bins, tests and thresholds of another tool, for the same numbers while migrating.
-    #[arg(long, value_parser = vendor, conflicts_with_all = ["correction", "every"])]
+    #[arg(long, value_parser = vendor, conflicts_with_all = ["correction", "every", "alpha", "floor", "seed"])]
     compat: Option<Vendor>,
     /// A parameter of the statistics asked for, `bins=20`, or of one, `psi.bins=20`; may be repeated.
     #[arg(long = "param", value_name = "NAME=VALUE")]
@@ -110,6 +115,9 @@ enum FailOn {
     Drift,
 }
 
+/// Names of one argument.
+type Names = Vec<String>;
+
 /// Where effects begin to matter; `None`: at each statistic's own floor.
 type Floor = Option<f64>;
 
@@ -127,6 +135,40 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(NOT_JUDGED))
         }
     }
+}
+
+/// The p-value of a statistic of one column's rows, `None` where it has none. What profiles hold too is asked for exactly.
+///
+/// # Errors
+/// Never for a statistic whose parameters are at their defaults.
+pub(super) fn p_value_on_rows(
+    statistic: Statistic,
+    reference: &ColumnRows,
+    current: &ColumnRows,
+    draws: &Draws,
+) -> anyhow::Result<Option<f64>> {
+    let exact = statistic.entry().from == Data::Profile;
+    let method = ("method".to_owned(), "exact".to_owned());
+    let asked = Asked {
+        statistic,
+        parameters: exact.then_some(method).into_iter().collect(),
+        decides: true,
+    };
+    let score = if statistic.entry().from == Data::Matrix {
+        let (ours, theirs) = (
+            std::slice::from_ref(reference),
+            std::slice::from_ref(current),
+        );
+        many::judge(&asked, &["x"], ours, theirs, draws, None)?
+    } else {
+        let pair = rows::Pair {
+            name: "x",
+            reference,
+            current,
+        };
+        rows::judge(&asked, pair, draws, None)?
+    };
+    Ok(score.p_value)
 }
 
 fn print(report: &Report, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -171,6 +213,57 @@ fn chance(text: &str) -> Result<f64, String> {
         })
 }
 
+/// Comma-separated names, quoted as in a CSV file where they hold commas or quotes.
+fn names(text: &str) -> Result<Names, String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    loop {
+        let (name, after) = match rest.trim_start().strip_prefix('"') {
+            None => match rest.split_once(',') {
+                None => (rest.trim().to_owned(), None),
+                Some((name, after)) => (name.trim().to_owned(), Some(after)),
+            },
+            Some(quoted) => {
+                let (name, after) = unquoted(quoted)
+                    .ok_or_else(|| format!("{text}: a quote is opened and not closed"))?;
+                let after = after.trim_start();
+                let more = after.strip_prefix(',');
+                if more.is_none() && !after.is_empty() {
+                    return Err(format!(
+                        "{text}: after the quoted name {name} comes neither a comma nor the end"
+                    ));
+                }
+                (name, more)
+            }
+        };
+        if name.is_empty() {
+            return Err(format!("{text}: a name is empty"));
+        }
+        names.push(name);
+        match after {
+            Some(after) => rest = after,
+            None => return Ok(names),
+        }
+    }
+}
+
+/// What stands before the closing quote, and what comes after it; two quotes are one that does not close.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = text;
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        name.push_str(before);
+        match after.strip_prefix('"') {
+            Some(after) => {
+                name.push('"');
+                rest = after;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}
+
 fn floor(text: &str) -> Result<Floor, String> {
     if text == "auto" {
         return Ok(None);
@@ -196,4 +289,38 @@ fn length(text: &str) -> Result<Millis, String> {
     duration::parse(text)
         .filter(|length| *length > 0)
         .ok_or_else(|| format!("{text} is no length of time; write for example 6h or 7d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[track_caller]
+    fn check(text: &str, expect: &[&str]) {
+        assert_eq!(names(text).expect("names"), expect);
+    }
+
+    #[test]
+    fn names_are_split_as_csv_is() {
+        check("a,b*", &["a", "b*"]);
+        check(" a , b", &["a", "b"]);
+        check(r#""a, b",c"#, &["a, b", "c"]);
+        check(r#"c,"say ""x"", twice""#, &["c", r#"say "x", twice"#]);
+        check(r#"5" screen"#, &[r#"5" screen"#]);
+    }
+
+    #[test]
+    fn what_cannot_be_split_is_refused() {
+        let refused = |text: &str| names(text).expect_err("refused");
+        assert_eq!(
+            refused(r#""a,b"#),
+            r#""a,b: a quote is opened and not closed"#
+        );
+        assert_eq!(
+            refused(r#""a"b"#),
+            r#""a"b: after the quoted name a comes neither a comma nor the end"#
+        );
+        assert_eq!(refused("a,,b"), "a,,b: a name is empty");
+        assert_eq!(refused(""), ": a name is empty");
+    }
 }

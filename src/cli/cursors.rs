@@ -1,5 +1,6 @@
 //! `driftline cursors`: how far each partition is read, and beginning one anew.
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,13 +14,20 @@ pub fn show(config: &Path) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(super::rules::PROBLEMS));
     };
     let store = Store::open(&config.data_dir)?;
-    println!(
+    writeln!(
+        io::stdout(),
         "{:<40} {:>12} {:>12} {:>8} {:>9} {:>8}  alarm",
-        "partition", "next", "used", "late", "duplicate", "rejected"
-    );
+        "partition",
+        "next",
+        "used",
+        "late",
+        "duplicate",
+        "rejected"
+    )?;
     for cursor in store.read(cursors::all)? {
         let counts = cursor.counts;
-        println!(
+        writeln!(
+            io::stdout(),
             "{:<40} {:>12} {:>12} {:>8} {:>9} {:>8}  {}",
             cursor.partition.to_string(),
             cursor.next_offset,
@@ -28,7 +36,7 @@ pub fn show(config: &Path) -> anyhow::Result<ExitCode> {
             counts.duplicate,
             counts.rejected,
             cursor.alarm.as_deref().unwrap_or("-")
-        );
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -52,9 +60,10 @@ pub fn reset(
         found,
         "{partition} has no cursor; `driftline cursors show` lists those there are"
     );
-    println!(
+    writeln!(
+        io::stdout(),
         "{partition} begins at offset {offset}; a running service takes it up when it is restarted"
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

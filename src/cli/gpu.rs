@@ -4,11 +4,8 @@ use std::io::Write;
 
 use serde_json::json;
 
-use crate::compute::backend::{Choice, Compute};
+use crate::compute::backend::{Choice, Compute, Source};
 use crate::compute::work::Kernel;
-
-/// Largest size that is looked at for a crossover.
-pub(super) const LARGEST: usize = 1 << 24;
 
 /// What `driftline gpu` takes.
 #[derive(Debug, clap::Args)]
@@ -16,6 +13,9 @@ pub struct GpuArguments {
     /// Which devices count: `auto` leaves software devices out, `gpu` takes any.
     #[arg(long, value_name = "auto|gpu", default_value = "gpu")]
     backend: Choice,
+    /// Measure anew, whatever an earlier run has kept in the user's cache.
+    #[arg(long)]
+    measure: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -23,7 +23,10 @@ pub struct GpuArguments {
 
 /// Prints adapter, limits, features, calibration and crossovers. That there is no device is an answer, no failure.
 pub fn run(arguments: &GpuArguments, out: &mut impl Write) -> anyhow::Result<()> {
-    let compute = Compute::new(arguments.backend);
+    let compute = match Compute::users_folder() {
+        Some(folder) if !arguments.measure => Compute::remembering(arguments.backend, folder),
+        _ => Compute::new(arguments.backend),
+    };
     let facts = match compute.device() {
         Ok(gpu) => gpu.facts().clone(),
         Err(why) => {
@@ -38,18 +41,14 @@ pub fn run(arguments: &GpuArguments, out: &mut impl Write) -> anyhow::Result<()>
     let rates: Vec<_> = Kernel::ALL
         .map(|kernel| (kernel, compute.rates(kernel)))
         .into();
-    let crossover = |kernel: Kernel| {
-        let (calibration, rates) = (calibration?, compute.rates(kernel)?);
-        rates.crossover(&calibration, LARGEST, |size| kernel.work_at(size))
-    };
     if arguments.json {
         let kernels: Vec<_> = rates
             .iter()
             .map(|(kernel, rates)| {
-                json!({"kernel": kernel, "size_is": kernel.size_is(), "rates": rates, "crossover": crossover(*kernel)})
+                json!({"kernel": kernel, "size_is": kernel.size_is(), "rates": rates, "crossover": compute.crossover(*kernel)})
             })
             .collect();
-        let all = json!({"adapter": facts, "calibration": calibration, "kernels": kernels});
+        let all = json!({"adapter": facts, "calibration": calibration, "source": compute.source(), "kernels": kernels});
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
         return Ok(());
     }
@@ -82,8 +81,11 @@ pub fn run(arguments: &GpuArguments, out: &mut impl Write) -> anyhow::Result<()>
     };
     writeln!(
         out,
-        "Measured in {:.0} ms: dispatch {:.0} µs, up {:.2} GB/s, down {:.2} GB/s, copy {:.1} GB/s, {:.1} GFLOP/s",
-        calibration.took_secs * 1e3,
+        "{}: dispatch {:.0} µs, up {:.2} GB/s, down {:.2} GB/s, copy {:.1} GB/s, {:.1} GFLOP/s",
+        match compute.source() {
+            Source::Measured => format!("Measured in {:.0} ms", calibration.took_secs * 1e3),
+            Source::Cached => "Measured by an earlier run (`--measure` does it again)".to_owned(),
+        },
         calibration.dispatch_secs * 1e6,
         calibration.upload_bytes_per_sec * 1e-9,
         calibration.download_bytes_per_sec * 1e-9,
@@ -94,22 +96,27 @@ pub fn run(arguments: &GpuArguments, out: &mut impl Write) -> anyhow::Result<()>
         let Some(rates) = rates else {
             writeln!(
                 out,
-                "{:18} could not be measured: always the CPU",
+                "{:18} not measured, for want of time or because it failed: always the CPU",
                 kernel.name()
             )?;
             continue;
         };
-        let from = match crossover(kernel) {
+        let from = match compute.crossover(kernel) {
             Some(size) => format!("the device from {size}"),
             None => "always the CPU".to_owned(),
         };
         writeln!(
             out,
-            "{:18} CPU {:7.2} Gop/s, device {:7.2} Gop/s + {:.2} ms: {from} ({})",
+            "{:18} CPU {:7.2} Gop/s, device {:7.2} Gop/s + {:.2} ms{}: {from} ({})",
             kernel.name(),
             rates.cpu_operations_per_sec * 1e-9,
             rates.gpu_operations_per_sec * 1e-9,
             rates.gpu_fixed_secs * 1e3,
+            if rates.subgroups {
+                ", by subgroups"
+            } else {
+                ""
+            },
             kernel.size_is()
         )?;
     }

@@ -206,11 +206,22 @@ enum BenchCommand {
 pub fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(code) => code,
+        // `driftline … | head`: the reader has seen what it wanted.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("driftline: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether whoever read our output has gone.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

@@ -1,5 +1,6 @@
 //! `driftline models`: the registry, who serves, and making a model once more.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -139,27 +140,38 @@ fn list(config: &Path, model: Option<&str>) -> anyhow::Result<ExitCode> {
         let champions = registry::champions(conn)?;
         Ok((champions, registry::files_of(conn, model)?))
     })?;
-    println!(
+    writeln!(
+        io::stdout(),
         "{:<24} {:<12} {:<9} {:<20} {:<20} hash",
-        "model", "version", "champion", "made", "run"
-    );
+        "model",
+        "version",
+        "champion",
+        "made",
+        "run"
+    )?;
     let asked = |name: &str| model.is_none_or(|model| model == name);
     for champion in champions.iter().filter(|champion| asked(&champion.model)) {
         let is_listed = files
             .iter()
             .any(|file| (&file.model, &file.version) == (&champion.model, &champion.version));
         if !is_listed {
-            println!(
+            writeln!(
+                io::stdout(),
                 "{:<24} {:<12} {:<9} {:<20} {:<20} -",
-                champion.model, champion.version, "yes", "-", "-"
-            );
+                champion.model,
+                champion.version,
+                "yes",
+                "-",
+                "-"
+            )?;
         }
     }
     for file in &files {
         let serves = champions
             .iter()
             .any(|champion| (&file.model, &file.version) == (&champion.model, &champion.version));
-        println!(
+        writeln!(
+            io::stdout(),
             "{:<24} {:<12} {:<9} {:<20} {:<20} {}",
             file.model,
             file.version,
@@ -167,7 +179,7 @@ fn list(config: &Path, model: Option<&str>) -> anyhow::Result<ExitCode> {
             rfc3339(file.created),
             file.run.as_deref().unwrap_or("-"),
             file.hash
-        );
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -191,8 +203,11 @@ fn register(
     let registered = opened.retraining.register(model, version, bytes, ACTOR);
     let hash = block_on(async { Ok(registered.await?) })?;
     match hash {
-        Some(hash) => println!("version {version} of {model} is the champion: {hash}"),
-        None => println!("version {version} of {model} is the champion"),
+        Some(hash) => writeln!(
+            io::stdout(),
+            "version {version} of {model} is the champion: {hash}"
+        )?,
+        None => writeln!(io::stdout(), "version {version} of {model} is the champion")?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -220,7 +235,11 @@ fn promote(config: &Path, model: &str, wanted: &Wanted, force: bool) -> anyhow::
         .store()
         .read(|conn| registry::champion(conn, model))?
     {
-        println!("version {} of {model} is the champion", champion.version);
+        writeln!(
+            io::stdout(),
+            "version {} of {model} is the champion",
+            champion.version
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -232,7 +251,10 @@ fn rollback(config: &Path, model: &str, to: Option<&str>) -> anyhow::Result<Exit
     };
     let rolled = opened.retraining.rollback(model, to, ACTOR);
     let version = block_on(async { Ok(rolled.await?) })?;
-    println!("version {version} of {model} is the champion again");
+    writeln!(
+        io::stdout(),
+        "version {version} of {model} is the champion again"
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -256,9 +278,9 @@ fn card(config: &Path, model: &str, version: Option<&str>, json: bool) -> anyhow
     })?;
     let card: Card = serde_json::from_str(&file.card)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&card)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&card)?)?;
     } else {
-        print!("{}", card.to_markdown());
+        write!(io::stdout(), "{}", card.to_markdown())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -272,15 +294,19 @@ fn reproduce(config: &Path, hash: &str, model: Option<&str>) -> anyhow::Result<E
     let done = opened.retraining.reproduce(&file);
     Ok(match block_on(async { Ok(done.await?) })? {
         Reproduced::Identical => {
-            println!("identical: {}", file.hash);
+            writeln!(io::stdout(), "identical: {}", file.hash)?;
             ExitCode::SUCCESS
         }
         Reproduced::Different { found } => {
-            println!("different: {} is registered, {found} was made", file.hash);
+            writeln!(
+                io::stdout(),
+                "different: {} is registered, {found} was made",
+                file.hash
+            )?;
             ExitCode::from(DIFFERENT)
         }
         Reproduced::Gone { why } => {
-            println!("gone: {why}");
+            writeln!(io::stdout(), "gone: {why}")?;
             ExitCode::from(super::rules::PROBLEMS)
         }
     })

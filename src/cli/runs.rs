@@ -1,5 +1,6 @@
 //! `driftline runs`: what was asked for, what came of it, and deciding about it.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -80,14 +81,20 @@ fn list(
         .retraining
         .store()
         .read(|conn| runs::list(conn, model, status, limit))?;
-    println!(
+    writeln!(
+        io::stdout(),
         "{:<20} {:<24} {:<10} {:<20} {:<8} reason",
-        "run", "model", "status", "requested", "made"
-    );
+        "run",
+        "model",
+        "status",
+        "requested",
+        "made"
+    )?;
     for row in rows {
         let run = Run::read(row)?;
         let made = run.body.challenger.as_ref();
-        println!(
+        writeln!(
+            io::stdout(),
             "{:<20} {:<24} {:<10} {:<20} {:<8} {}",
             run.row.id,
             run.row.model,
@@ -95,7 +102,7 @@ fn list(
             rfc3339(run.row.requested),
             made.map_or("-", |made| made.version.as_str()),
             run.body.reason
-        );
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -104,7 +111,7 @@ fn list(
 fn show(config: &Path, id: &str) -> anyhow::Result<ExitCode> {
     decide(config, async |opened| {
         let run = opened.retraining.run(id).await?;
-        println!("{}", serde_json::to_string_pretty(&run.body)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&run.body)?)?;
         Ok(run)
     })
 }

@@ -74,10 +74,6 @@ pub fn run(arguments: &SqlArguments) -> anyhow::Result<ExitCode> {
     match asked {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => match error.downcast::<QueryError>() {
-            // Whoever reads the answer has had enough, `head` for example.
-            Ok(QueryError::Write(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => {
-                Ok(ExitCode::SUCCESS)
-            }
             Ok(error @ (QueryError::Write(_) | QueryError::Store(_))) => Err(error.into()),
             Ok(error) => {
                 eprintln!("driftline: {error}");

@@ -6,18 +6,23 @@
 //! always comes, and says which backend made it. Deliberately absent: exporting the counters, which is the caller's.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::calibration::{Calibration, Rates};
+use super::calibration::{Budget, Calibration, Rates};
 use super::device::{Gpu, GpuError};
 use super::labels::Labels;
 use super::pair_sums::PairSums;
 use super::points::Points;
+use super::remembered::{self, Figures, Place};
 use super::work::{Kernel, Work};
 use super::{histogram, pairwise_distance, rbf_mmd, resample, worst_slice};
+
+/// Largest size that is looked at for a crossover.
+const LARGEST: usize = 1 << 24;
 
 /// What made a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -81,10 +86,32 @@ pub struct Compute {
     choice: Choice,
     device: OnceLock<Result<Gpu, GpuError>>,
     calibration: OnceLock<Option<Calibration>>,
-    rates: Mutex<Vec<(Kernel, Option<Rates>)>>,
+    rates: Mutex<Measured>,
+    /// Where what was measured is kept.
+    folder: Option<PathBuf>,
     cpu: AtomicU64,
     gpu: AtomicU64,
     fallbacks: AtomicU64,
+}
+
+/// What is known of the kernels.
+#[derive(Debug, Default)]
+struct Measured {
+    rates: Vec<(Kernel, Option<Rates>)>,
+    /// For the floors, which are measured first, and then for the kernels.
+    budget: Budget,
+    source: Source,
+}
+
+/// Where figures come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Measured by this process.
+    #[default]
+    Measured,
+    /// Read from a file that an earlier process wrote.
+    Cached,
 }
 
 impl Compute {
@@ -95,10 +122,25 @@ impl Compute {
             device: OnceLock::new(),
             calibration: OnceLock::new(),
             rates: Mutex::default(),
+            folder: None,
             cpu: AtomicU64::new(0),
             gpu: AtomicU64::new(0),
             fallbacks: AtomicU64::new(0),
         }
+    }
+
+    /// As [`Compute::new`], and keeps what it measures in a file of this folder, from which a later process reads it: the
+    /// data directory, or [`Compute::users_folder`].
+    pub fn remembering(choice: Choice, folder: PathBuf) -> Self {
+        Self {
+            folder: Some(folder),
+            ..Self::new(choice)
+        }
+    }
+
+    /// The user's folder for what may be lost, if there is one.
+    pub fn users_folder() -> Option<PathBuf> {
+        remembered::users_folder()
     }
 
     /// Works with this device, whatever it is.
@@ -120,27 +162,88 @@ impl Compute {
             .as_ref()
     }
 
-    /// What was measured of the device, measured if need be. `None` without one.
+    /// What was measured of the device, read or measured if need be. `None` without one.
     pub fn calibration(&self) -> Option<&Calibration> {
-        let measure = || {
-            self.device()
-                .ok()
-                .and_then(|gpu| Calibration::measure(gpu).ok())
-        };
-        self.calibration.get_or_init(measure).as_ref()
+        self.calibration
+            .get_or_init(|| {
+                let gpu = self.device().ok()?;
+                let mut known = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(figures) = self.place(gpu).and_then(|place| place.read()) {
+                    for (kernel, rates) in &figures.rates {
+                        if let Some(forms) = kernel.forms() {
+                            gpu.use_subgroups(forms, rates.subgroups);
+                        }
+                    }
+                    let some = |(kernel, rates)| (kernel, Some(rates));
+                    known.rates = figures.rates.into_iter().map(some).collect();
+                    known.source = Source::Cached;
+                    return Some(figures.calibration);
+                }
+                let start = Instant::now();
+                let found = Calibration::measure(gpu).ok();
+                let took = found.map_or(start.elapsed().as_secs_f64(), |found| found.took_secs);
+                known.budget.spend(Duration::from_secs_f64(took.max(0.0)));
+                if let Some(calibration) = found {
+                    tracing::info!(
+                        device = gpu.facts().name,
+                        ?calibration,
+                        "measured the device"
+                    );
+                }
+                found
+            })
+            .as_ref()
     }
 
-    /// A kernel's speeds on both backends, measured if need be. `None` without a device, or if it failed.
+    /// A kernel's speeds on both backends, read or measured if need be. `None` without a device, if it failed, or if
+    /// the time for measuring is used up: the kernel then stays with the CPU.
     pub fn rates(&self, kernel: Kernel) -> Option<Rates> {
         let calibration = self.calibration()?;
         let gpu = self.device().ok()?;
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = rates.iter().find(|(known, _)| *known == kernel) {
+        let mut known = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = known.rates.iter().find(|(known, _)| *known == kernel) {
             return *known;
         }
-        let found = Rates::measure(gpu, calibration, kernel).ok();
-        rates.push((kernel, found));
+        let found = match known.budget.left().is_zero() {
+            true => None,
+            false => Rates::within(gpu, calibration, kernel, &mut known.budget)
+                .ok()
+                .flatten(),
+        };
+        known.rates.push((kernel, found));
+        let from = found
+            .and_then(|rates| rates.crossover(calibration, LARGEST, |size| kernel.work_at(size)));
+        tracing::info!(kernel = kernel.name(), ?found, ?from, "measured the kernel");
+        if let (Some(_), Some(place)) = (found, self.place(gpu)) {
+            let rates = known
+                .rates
+                .iter()
+                .filter_map(|(kernel, rates)| Some((*kernel, (*rates)?)))
+                .collect();
+            place.write(&Figures {
+                calibration: *calibration,
+                rates,
+            });
+        }
         found
+    }
+
+    /// Whether the floors were read or measured. Of a kernel that the file did not have they are measured all the same.
+    pub fn source(&self) -> Source {
+        let known = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        known.source
+    }
+
+    /// The smallest size, as [`Kernel::size_is`] counts, from which the device does a kernel's work; `None` if the CPU
+    /// always does.
+    pub fn crossover(&self, kernel: Kernel) -> Option<usize> {
+        let (calibration, rates) = (self.calibration()?, self.rates(kernel)?);
+        rates.crossover(calibration, LARGEST, |size| kernel.work_at(size))
+    }
+
+    fn place(&self, gpu: &Gpu) -> Option<Place> {
+        let folder = self.folder.as_deref()?;
+        Some(Place::new(folder, gpu.facts()))
     }
 
     /// How often which backend ran.

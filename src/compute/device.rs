@@ -5,7 +5,7 @@
 //! **Invariant:** nothing here panics on what a driver does. Errors that wgpu reports on the side are kept and make the
 //! next wait fail; a device that failed once is never used again. Deliberately absent: queues of work.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,9 +15,17 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::adapter::{self, AdapterFacts};
+use super::subgroups::{self, Forms};
 
 /// What a step should take: half of the 100 ms that no dispatch may exceed.
 const STEP_TARGET: Duration = Duration::from_millis(50);
+/// Bytes of a buffer for reading that is kept.
+const MOST_KEPT: u64 = 1 << 26;
+/// Operations of a first step on a device that is not in software.
+const FIRST_OPERATIONS: f64 = 2e9;
+/// How many times as much work as the step before a step may have. Time grows no faster than work, so that a target kept
+/// by the last step's measure is kept; this is for measures that are wrong.
+const GROWTH: u64 = 4;
 /// Longest wait for one dispatch. Drivers give up after 2 to 10 s themselves; later it is taken for lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -64,6 +72,11 @@ pub struct Gpu {
     queue: wgpu::Queue,
     facts: AdapterFacts,
     pipelines: Mutex<HashMap<(&'static str, &'static str), wgpu::ComputePipeline>>,
+    has_subgroups: bool,
+    /// Names of the shaders whose second form is to run.
+    with_subgroups: Mutex<HashSet<&'static str>>,
+    /// For reading; `None` while it is in use.
+    staging: Mutex<Option<wgpu::Buffer>>,
     trouble: Arc<Trouble>,
     /// Nanoseconds in dispatches, from handing over to the end.
     busy_nanos: AtomicU64,
@@ -143,9 +156,14 @@ impl Gpu {
     fn of_adapter(adapter: &wgpu::Adapter) -> Result<Self, GpuError> {
         let limits = adapter.limits();
         let facts = adapter::facts(adapter, &limits);
+        let has_subgroups = adapter.features().contains(wgpu::Features::SUBGROUP)
+            && subgroups::usable(facts.subgroup_sizes);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("driftline"),
-            required_features: wgpu::Features::empty(),
+            required_features: match has_subgroups {
+                true => wgpu::Features::SUBGROUP,
+                false => wgpu::Features::empty(),
+            },
             required_limits: limits,
             ..Default::default()
         };
@@ -165,6 +183,9 @@ impl Gpu {
             queue,
             facts,
             pipelines: Mutex::default(),
+            has_subgroups,
+            with_subgroups: Mutex::default(),
+            staging: Mutex::default(),
             trouble,
             busy_nanos: AtomicU64::new(0),
         })
@@ -184,6 +205,35 @@ impl Gpu {
     /// Whether it can still be asked.
     pub fn is_lost(&self) -> bool {
         self.trouble.any.load(Ordering::Acquire)
+    }
+
+    /// Whether second forms of kernels can run ([`super::subgroups`]).
+    pub fn has_subgroups(&self) -> bool {
+        self.has_subgroups
+    }
+
+    /// Whether the second form of a kernel is to run, where the device can. Results are the same.
+    pub fn use_subgroups(&self, forms: &'static Forms, wanted: bool) {
+        let mut with = self
+            .with_subgroups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match wanted && self.has_subgroups {
+            true => with.insert(forms.plain.name),
+            false => with.remove(forms.plain.name),
+        };
+    }
+
+    /// The form of a kernel that is to run.
+    pub(crate) fn form(&self, forms: &'static Forms) -> &'static Shader {
+        let with = self
+            .with_subgroups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match with.contains(forms.plain.name) {
+            true => forms.subgroups,
+            false => forms.plain,
+        }
     }
 
     /// A pipeline, compiled once.
@@ -315,9 +365,18 @@ impl Gpu {
         self.busy_nanos.load(Ordering::Relaxed) as f64 * 1e-9
     }
 
+    /// Pieces of work for a first step, of so many operations each: on a device what takes one with 0.1 TFLOP/s 20 ms,
+    /// where it takes longer one; in software `in_software`.
+    pub(crate) fn first_step(&self, operations: f64, in_software: u64) -> u64 {
+        match self.facts.is_cpu {
+            true => in_software,
+            false => (FIRST_OPERATIONS / operations.max(1.0)) as u64,
+        }
+    }
+
     /// Runs `units` pieces of work in steps of about [`STEP_TARGET`]: `step(from, count)` does at most that many in one
-    /// dispatch and says how many. The first step has `first` pieces; each later one is at most twice as long as the
-    /// one before.
+    /// dispatch and says how many. The first step has `first` pieces; each later one has at most [`GROWTH`]
+    /// times as many as the one before.
     pub(crate) fn in_steps(
         &self,
         units: u64,
@@ -332,7 +391,7 @@ impl Gpu {
             let count = step(at, count)?.max(1);
             at += count;
             let fits = STEP_TARGET.as_secs_f64() / start.elapsed().as_secs_f64().max(1e-6);
-            size = ((count as f64 * fits) as u64).clamp(1, 2 * size);
+            size = ((count as f64 * fits) as u64).clamp(1, GROWTH * size);
         }
         Ok(())
     }
@@ -343,18 +402,13 @@ impl Gpu {
             return Ok(Vec::new());
         }
         let size = words.words as u64 * 4;
-        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("staging"),
-            size,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let staging = self.staging(size);
         let mut encoder = self
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&words.buffer, 0, &staging, 0, size);
         self.queue.submit([encoder.finish()]);
-        let slice = staging.slice(..);
+        let slice = staging.slice(..size);
         let trouble = Arc::clone(&self.trouble);
         slice.map_async(wgpu::MapMode::Read, move |mapped| {
             if let Err(why) = mapped {
@@ -367,7 +421,33 @@ impl Gpu {
             .map_err(|why| self.failed(why.to_string()))?;
         // The mapping need not be aligned for words.
         let read = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
-        Ok(view.as_chunks::<4>().0.iter().map(read).collect())
+        let found = view.as_chunks::<4>().0.iter().map(read).collect();
+        drop(view);
+        staging.unmap();
+        self.keep(staging);
+        Ok(found)
+    }
+
+    /// A buffer of at least this size to read from: making one costs more than most reads.
+    fn staging(&self, size: u64) -> wgpu::Buffer {
+        let mut kept = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.take() {
+            Some(buffer) if buffer.size() >= size => buffer,
+            _ => self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("staging"),
+                size: size.next_power_of_two(),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }),
+        }
+    }
+
+    /// Keeps a buffer for the next read, unless it is a large one.
+    fn keep(&self, staging: wgpu::Buffer) {
+        if staging.size() <= MOST_KEPT {
+            let mut kept = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = Some(staging);
+        }
     }
 
     fn wait(&self) -> Result<(), GpuError> {

@@ -7,11 +7,31 @@
 use rayon::prelude::*;
 
 use super::device::{Gpu, GpuError, Shader};
+use super::reductions;
+use super::subgroups::{self, Forms};
 
 /// The device's side.
 pub static SHADER: Shader = Shader {
     name: "histogram",
-    parts: &[include_str!("../../shaders/histogram.wgsl")],
+    parts: &[
+        include_str!("../../shaders/histogram.wgsl"),
+        reductions::TEXT,
+    ],
+};
+
+/// Its second form.
+pub static WITH_SUBGROUPS: Shader = Shader {
+    name: "histogram_subgroups",
+    parts: &[
+        include_str!("../../shaders/histogram.wgsl"),
+        subgroups::TEXT,
+    ],
+};
+
+/// Of which the faster one runs.
+pub static FORMS: Forms = Forms {
+    plain: &SHADER,
+    subgroups: &WITH_SUBGROUPS,
 };
 
 /// Most edges of a column, as a layout has them: 256 cells.
@@ -26,6 +46,9 @@ pub const NEGATIVE_INFINITY: u32 = 260;
 pub const THREADS: u32 = 256;
 /// Rows that a workgroup counts before it adds to the column's counts.
 pub const ROWS: u32 = 16_384;
+
+/// Operations of a row of a column, about.
+const OPERATIONS: f64 = 50.0;
 
 /// Members of `Params`, a word each.
 pub const PARAMS: [&str; 4] = ["columns", "rows", "first_part", "parts"];
@@ -133,7 +156,7 @@ pub fn on_gpu(gpu: &Gpu, columns: &[Column<'_>]) -> Result<Vec<Counts>, GpuError
             .map(|(sum, edges)| counts(sum, edges))
             .collect());
     }
-    let pipeline = gpu.pipeline(&SHADER, "main")?;
+    let pipeline = gpu.pipeline(gpu.form(&FORMS), "main")?;
     let facts = gpu.facts();
     let room = facts.max_binding_bytes.min(facts.max_buffer_bytes) / 8;
     // What fits of columns, and of rows if not even one column does; counts of a batch stay below 2³².
@@ -178,8 +201,9 @@ fn count_part(
     let mut words = Vec::with_capacity(columns.len() * longest * 2);
     for column in columns {
         let here = part(column);
-        let values = column.values.iter().skip(from).take(here);
-        words.extend(values.flat_map(|x| [x.to_bits() as u32, (x.to_bits() >> 32) as u32]));
+        let values = column.values.get(from..from + here).unwrap_or(&[]);
+        // Low word first, as devices have it and as every machine that has one.
+        words.extend_from_slice(bytemuck::cast_slice(values));
         // The shader is told each column's rows; the rest is never read.
         words.resize(words.len() + (longest - here) * 2, 0);
     }
@@ -199,7 +223,8 @@ fn count_part(
         ],
     );
     let parts = longest.div_ceil(ROWS as usize) as u64;
-    gpu.in_steps(parts, 1, |from, count| {
+    let first = gpu.first_step(f64::from(ROWS) * columns.len() as f64 * OPERATIONS, 1);
+    gpu.in_steps(parts, first, |from, count| {
         let count = count.min(u64::from(gpu.facts().max_workgroups_per_dimension));
         gpu.write(
             &uniform,

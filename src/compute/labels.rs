@@ -6,6 +6,10 @@
 //!
 //! **Invariant:** the labels are a function of the seed, the units and B alone.
 
+use std::iter::Sum;
+
+use rayon::prelude::*;
+
 use super::philox::Philox;
 
 /// Stream of the generator that shuffles; `resample` uses others.
@@ -50,13 +54,27 @@ impl Labels {
             count: 1 + permutations,
             bits: vec![0; words * (1 + permutations)],
         };
-        let true_sides: Vec<bool> = (0..rows).map(|row| row < first).collect();
-        labels.set(0, |row| true_sides[row]);
-        for labelling in 1..=permutations {
-            let mut shuffled = sides.clone();
-            shuffle(&mut shuffled, labelling as u32, seed);
-            labels.set(labelling, |row| shuffled[places[row]]);
+        if words == 0 {
+            return labels;
         }
+        let all = labels.bits.par_chunks_exact_mut(words).enumerate();
+        all.for_each_init(
+            || sides.clone(),
+            |shuffled, (labelling, bits)| {
+                shuffled.copy_from_slice(&sides);
+                if labelling > 0 {
+                    shuffle(shuffled, labelling as u32, seed);
+                }
+                for row in 0..rows {
+                    // The true labels are the rows' own, whatever unit they are of.
+                    let is_first = match labelling {
+                        0 => row < first,
+                        _ => shuffled[places[row]],
+                    };
+                    bits[row / 32] |= u32::from(is_first) << (row % 32);
+                }
+            },
+        );
         labels
     }
 
@@ -126,6 +144,24 @@ impl Labels {
             .iter()
             .map(|word| word.count_ones() as usize)
             .sum()
+    }
+
+    /// The sum of the values of the rows of the first sample in one labelling, in the order of the rows.
+    pub(crate) fn sum_of_first<'a, T: Copy + Sum + 'a>(
+        &self,
+        labelling: usize,
+        values: &'a [T],
+    ) -> T {
+        let words = &self.bits[labelling * self.words()..][..self.words()];
+        let of_word = |(&word, values): (&u32, &'a [T])| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                let value = values.get(rest.trailing_zeros() as usize).copied();
+                rest &= rest.wrapping_sub(1);
+                value
+            })
+        };
+        words.iter().zip(values.chunks(32)).flat_map(of_word).sum()
     }
 
     /// The bits of `width` ≤ 8 rows from `row` on; 0 beyond the end.

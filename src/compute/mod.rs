@@ -2,8 +2,8 @@
 //! pays, on all cores otherwise.
 //!
 //! A file per kernel holds its plain definition, its fast CPU path and its call on a device, whose shader has the same
-//! name under `shaders/`. [`backend::Compute`] chooses between the two by what [`calibration`] measured, and survives a
-//! device that is missing or lost. [`rbf_mmd`] and [`pairwise_distance`] share points, labels and the tile they begin
+//! name under `shaders/`. [`backend::Compute`] chooses between the two by what [`calibration`] and [`rates`] measured, and
+//! survives a device that is missing or lost. [`rbf_mmd`] and [`pairwise_distance`] share points, labels and the tile they begin
 //! with; [`histogram`], [`resample`] and [`worst_slice`] count; [`slice_ranking`] reads what the last one counted.
 //!
 //! **Architecture invariants.** The only room that names wgpu. The plain definition decides what is right; counts are
@@ -21,9 +21,13 @@ mod pairs_on_gpu;
 pub mod pairwise_distance;
 mod philox;
 pub mod points;
+pub mod rates;
 pub mod rbf_mmd;
+pub(crate) mod reductions;
+mod remembered;
 pub mod resample;
 pub mod slice_ranking;
+pub mod subgroups;
 mod tile;
 pub mod twins;
 pub mod work;

@@ -18,6 +18,7 @@ pub static SHADER: Shader = Shader {
     name: "pairwise_distance",
     parts: &[
         include_str!("../../shaders/tile.wgsl"),
+        include_str!("../../shaders/pair_sums.wgsl"),
         include_str!("../../shaders/pairwise_distance.wgsl"),
     ],
 };
@@ -31,7 +32,7 @@ pub const MEDIAN_TOLERANCE: f64 = 1e-4;
 
 /// Bits that each count decides, from the top. The sign bit is always 0.
 const DIGITS: [u32; 3] = [11, 10, 10];
-/// Steps of the device's sums in the largest distance: a row of a tile, 64 pairs, is then below 2³⁷ steps.
+/// Steps of the device's sums in the largest distance: 128 pairs are then below 2³⁸ steps.
 const STEPS: f32 = (1u32 << 31) as f32;
 /// Parts that a count is cut into: more than threads.
 const PARTS: usize = 64;
@@ -67,8 +68,7 @@ pub fn fast(points: &Points, labels: &Labels) -> Option<Vec<PairSums>> {
     let sums = tile::fast::<Distance>(points, labels);
     let all: f64 = sums.by_row.iter().sum::<f64>() / 2.0;
     let of_labelling = |(labelling, &within): (usize, &f64)| {
-        let rows = (0..labels.rows()).filter(|&row| labels.is_first(labelling, row));
-        let of_first: f64 = rows.map(|row| sums.by_row[row]).sum();
+        let of_first = labels.sum_of_first(labelling, &sums.by_row);
         // What is 0 but for rounding must not come out negative.
         let across = (of_first - 2.0 * within).max(0.0);
         let rest = (all - within - across).max(0.0);
@@ -76,7 +76,7 @@ pub fn fast(points: &Points, labels: &Labels) -> Option<Vec<PairSums>> {
     };
     Some(
         sums.within_first
-            .iter()
+            .par_iter()
             .enumerate()
             .map(of_labelling)
             .collect(),
@@ -91,11 +91,13 @@ pub fn on_gpu(gpu: &Gpu, points: &Points, labels: &Labels) -> Result<Vec<PairSum
     // Scaled coordinates are at most 1 away from the centre.
     let largest = (2.0 * (points.dims() as f32).sqrt()).log2().ceil().exp2();
     let steps_per_unit = STEPS / largest;
-    let sums = pairs_on_gpu::sums(gpu, &SHADER, points, labels, steps_per_unit)?;
-    let all = sums[labels.count()][0];
+    let steps = pairs_on_gpu::sums(gpu, &SHADER, points, labels, steps_per_unit)?;
+    let all = steps.by_row.iter().sum::<u64>() / 2;
     let unit = |steps: u64| steps as f64 / f64::from(steps_per_unit);
-    let of_labelling = |labelling: usize| {
-        let [within, across] = sums[labelling];
+    let of_labelling = |(labelling, &within): (usize, &u64)| {
+        let of_first = labels.sum_of_first(labelling, &steps.by_row);
+        // What is 0 but for rounding must not come out negative.
+        let across = of_first.saturating_sub(2 * within);
         let rest = all.saturating_sub(within).saturating_sub(across);
         finished(
             labels,
@@ -104,7 +106,12 @@ pub fn on_gpu(gpu: &Gpu, points: &Points, labels: &Labels) -> Result<Vec<PairSum
             [unit(within), unit(rest), unit(across)],
         )
     };
-    Ok((0..labels.count()).map(of_labelling).collect())
+    Ok(steps
+        .within
+        .par_iter()
+        .enumerate()
+        .map(of_labelling)
+        .collect())
 }
 
 fn finished(

@@ -4,6 +4,8 @@
 //! the same whatever their order, on every machine and backend that finds the same kernels.
 //! [`plain`] is the definition, in `f64`; [`fast`] is what runs without a device (see [`super::tile`]).
 
+use rayon::prelude::*;
+
 use super::device::{Gpu, GpuError, Shader};
 use super::labels::Labels;
 use super::pair_sums::{PairSums, definition};
@@ -16,6 +18,7 @@ pub static SHADER: Shader = Shader {
     name: "rbf_mmd",
     parts: &[
         include_str!("../../shaders/tile.wgsl"),
+        include_str!("../../shaders/pair_sums.wgsl"),
         include_str!("../../shaders/rbf_mmd.wgsl"),
     ],
 };
@@ -84,16 +87,14 @@ pub fn on_gpu(gpu: &Gpu, points: &Points, labels: &Labels) -> Result<Vec<PairSum
     if points.rows() != labels.rows() {
         return Err(GpuError::Unsuited("labels are for another number of rows"));
     }
-    let sums = pairs_on_gpu::sums(gpu, &SHADER, points, labels, 0.0)?;
-    let all = sums[labels.count()][0];
-    let of_labelling = |labelling: usize| {
-        let [within, across] = sums[labelling];
-        finished(
-            PairSums::empty(labels, labelling),
-            [within, all - within - across, across],
-        )
-    };
-    Ok((0..labels.count()).map(of_labelling).collect())
+    let steps = pairs_on_gpu::sums(gpu, &SHADER, points, labels, 0.0)?;
+    Ok(of_labellings(
+        &Sums {
+            within_first: steps.within,
+            by_row: steps.by_row,
+        },
+        labels,
+    ))
 }
 
 /// From the pairs within the first sample and each row's own pairs follow the others: the rows of the first sample
@@ -101,18 +102,14 @@ pub fn on_gpu(gpu: &Gpu, points: &Points, labels: &Labels) -> Result<Vec<PairSum
 fn of_labellings(sums: &Sums<u64>, labels: &Labels) -> Vec<PairSums> {
     let all: u64 = sums.by_row.iter().sum::<u64>() / 2;
     let in_labelling = |(labelling, &within): (usize, &u64)| {
-        let of_first: u64 = (0..labels.rows())
-            .filter(|&row| labels.is_first(labelling, row))
-            .map(|row| sums.by_row[row])
-            .sum();
-        let across = of_first - 2 * within;
+        let across = labels.sum_of_first(labelling, &sums.by_row) - 2 * within;
         finished(
             PairSums::empty(labels, labelling),
             [within, all - within - across, across],
         )
     };
     sums.within_first
-        .iter()
+        .par_iter()
         .enumerate()
         .map(in_labelling)
         .collect()

@@ -9,12 +9,29 @@ use rayon::prelude::*;
 
 use super::device::{Gpu, GpuError, Shader};
 use super::philox::{INCREMENTS, MULTIPLIERS, Philox};
+use super::reductions;
+use super::subgroups::{self, Forms};
 use crate::stats::{chi_squared, jensen_shannon, kolmogorov_smirnov, l_infinity, psi};
 
 /// The device's side.
 pub static SHADER: Shader = Shader {
     name: "resample",
-    parts: &[include_str!("../../shaders/resample.wgsl")],
+    parts: &[
+        include_str!("../../shaders/resample.wgsl"),
+        reductions::TEXT,
+    ],
+};
+
+/// Its second form.
+pub static WITH_SUBGROUPS: Shader = Shader {
+    name: "resample_subgroups",
+    parts: &[include_str!("../../shaders/resample.wgsl"), subgroups::TEXT],
+};
+
+/// Of which the faster one runs.
+pub static FORMS: Forms = Forms {
+    plain: &SHADER,
+    subgroups: &WITH_SUBGROUPS,
 };
 
 pub const THREADS: u32 = 256;
@@ -39,6 +56,9 @@ pub const PARAMS: [&str; 8] = [
 ];
 pub(crate) const CONSTANTS: [u32; 4] =
     [MULTIPLIERS[0], MULTIPLIERS[1], INCREMENTS[0], INCREMENTS[1]];
+
+/// Operations of a random word and of finding its bin, on a device that adds what one word's halves make.
+const OPERATIONS: f64 = 100.0;
 
 /// Most rows of both sides: an invocation of the device then draws fewer than 48,000 blocks.
 pub const MAX_ROWS: u32 = 24_000_000;
@@ -292,7 +312,7 @@ fn run(gpu: &Gpu, plan: &Plan, keep_counts: bool) -> Result<(Scores, Tables), Gp
             "more columns than a dispatch has workgroups",
         ));
     }
-    let pipeline = gpu.pipeline(&SHADER, "main")?;
+    let pipeline = gpu.pipeline(gpu.form(&FORMS), "main")?;
     let thresholds = gpu.upload("thresholds", &thresholds_of(plan))?;
     let uniform = gpu.zeros("params", PARAMS.len())?;
     let [low, high] = Philox::new(plan.seed).key();
@@ -300,7 +320,9 @@ fn run(gpu: &Gpu, plan: &Plan, keep_counts: bool) -> Result<(Scores, Tables), Gp
     let room =
         gpu.facts().max_binding_bytes / 4 / columns as u64 / (kept as u64).max(u64::from(SCORES));
     let most = u64::from(gpu.facts().max_workgroups_per_dimension).min(room.max(1));
-    gpu.in_steps(u64::from(plan.draws), 1, |from, count| {
+    let of_draw = columns as f64 * plan.rows_of_a_draw() * OPERATIONS;
+    let first = gpu.first_step(of_draw, 1);
+    gpu.in_steps(u64::from(plan.draws), first, |from, count| {
         let draws = count.min(most);
         let pairs = draws as usize * columns;
         let scores = gpu.zeros("scores", pairs * SCORES as usize)?;

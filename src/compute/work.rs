@@ -4,10 +4,11 @@ use super::histogram;
 use super::labels::Labels;
 use super::points::Points;
 use super::resample;
+use super::subgroups::Forms;
 use super::worst_slice;
 
 /// A kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kernel {
     RbfMmd,
@@ -40,6 +41,16 @@ impl Kernel {
 }
 
 impl Kernel {
+    /// Both forms of the kernel, if it has two.
+    pub fn forms(self) -> Option<&'static Forms> {
+        match self {
+            Self::RbfMmd | Self::PairwiseDistance => None,
+            Self::Histogram => Some(&histogram::FORMS),
+            Self::Resample => Some(&resample::FORMS),
+            Self::WorstSlice => Some(&worst_slice::FORMS),
+        }
+    }
+
     /// What a size counts in [`Kernel::work_at`].
     pub fn size_is(self) -> &'static str {
         match self {
@@ -97,8 +108,7 @@ impl Work {
         Self {
             operations: pairs * (3.0 * dims + PAIR_OPERATIONS + 2.0 * labellings),
             bytes_up: 4.0 * rows * dims + rows * labellings / 8.0,
-            // 64 bytes for each of up to 1,024 slots.
-            bytes_down: 64.0 * labellings * (rows * rows / 4096.0).clamp(1.0, 1024.0),
+            bytes_down: 8.0 * (rows + labellings),
         }
     }
 

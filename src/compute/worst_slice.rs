@@ -8,11 +8,31 @@
 use rayon::prelude::*;
 
 use super::device::{Gpu, GpuError, Shader};
+use super::reductions;
+use super::subgroups::{self, Forms};
 
 /// The device's side.
 pub static SHADER: Shader = Shader {
     name: "worst_slice",
-    parts: &[include_str!("../../shaders/worst_slice.wgsl")],
+    parts: &[
+        include_str!("../../shaders/worst_slice.wgsl"),
+        reductions::TEXT,
+    ],
+};
+
+/// Its second form.
+pub static WITH_SUBGROUPS: Shader = Shader {
+    name: "worst_slice_subgroups",
+    parts: &[
+        include_str!("../../shaders/worst_slice.wgsl"),
+        subgroups::TEXT,
+    ],
+};
+
+/// Of which the faster one runs.
+pub static FORMS: Forms = Forms {
+    plain: &SHADER,
+    subgroups: &WITH_SUBGROUPS,
 };
 
 pub const THREADS: u32 = 256;
@@ -22,6 +42,9 @@ pub const BINS: u32 = 16;
 pub const CELLS: u32 = BINS * BINS * 4;
 /// Rows of a part.
 pub const ROWS: u32 = 16_384;
+/// Operations of a row of a pair of features, about.
+const OPERATIONS: f64 = 20.0;
+
 /// Members of `Params`, a word each.
 pub const PARAMS: [&str; 4] = ["rows", "features", "first_part", "pairs"];
 
@@ -128,7 +151,7 @@ pub fn on_gpu(gpu: &Gpu, rows: &Rows) -> Result<Counts, GpuError> {
         tables.resize(all.len(), vec![0; CELLS as usize]);
         return Ok(Counts { features, tables });
     }
-    let pipeline = gpu.pipeline(&SHADER, "main")?;
+    let pipeline = gpu.pipeline(gpu.form(&FORMS), "main")?;
     let bins: Vec<u32> = rows
         .features
         .iter()
@@ -156,7 +179,8 @@ pub fn on_gpu(gpu: &Gpu, rows: &Rows) -> Result<Counts, GpuError> {
             (4, &counts),
         ];
         let group = gpu.bind(&pipeline, &buffers);
-        gpu.in_steps(parts, 1, |from, count| {
+        let first = gpu.first_step(f64::from(ROWS) * some.len() as f64 * OPERATIONS, 1);
+        gpu.in_steps(parts, first, |from, count| {
             let count = count.min(u64::from(facts.max_workgroups_per_dimension));
             gpu.write(
                 &uniform,

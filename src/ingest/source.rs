@@ -196,6 +196,8 @@ struct Reader {
     shared: Shared,
     owned: BTreeMap<Partition, Owned>,
     last_commit: Instant,
+    /// When lag was last shown; `None`: not yet.
+    lag_shown: Option<Instant>,
     last_idle_check: Instant,
     tails: Tails,
     last_record: Instant,
@@ -230,6 +232,7 @@ impl Reader {
             shared,
             owned: BTreeMap::new(),
             last_commit: now,
+            lag_shown: None,
             last_idle_check: now,
             tails: Tails::default(),
             last_record: now,
@@ -274,7 +277,10 @@ impl Reader {
                 || rows >= self.config.commit_rows;
             if due || requests.iter().any(|request| request.commit) {
                 self.commit()?;
-                if due {
+                // Commits on request may leave none that is due by time, and come so often that asking for the log's
+                // end at each would cost more than they do.
+                let shown = self.lag_shown.map(|shown| shown.elapsed());
+                if shown.is_none_or(|ago| ago >= self.config.commit_every) {
                     self.show_lag();
                 }
             }

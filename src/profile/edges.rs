@@ -8,6 +8,10 @@ const SQUARE_BITS: i32 = 36;
 /// Scales are for the values up to 2²⁰ times the 99.9 % quantile: beyond lie sentinels such as 3.4e38, which would
 /// leave no digits for all others.
 const SENTINEL_RATIO: f64 = (1u32 << 20) as f64;
+/// Distances from the center have at least so many bits, too: a sample far from zero (a time in milliseconds, an
+/// account number) has distances that are tiny beside its values, and in units of the values they would all be 0. No
+/// more than that, because what lies 2⁴⁶ units from the center is left out of the sums.
+const DISTANCE_BITS: i32 = 20;
 /// Ratios of about 1.1 that read well: the E24 series of preferred numbers (IEC 60063).
 const E24: [&str; 24] = [
     "1.0", "1.1", "1.2", "1.3", "1.5", "1.6", "1.8", "2.0", "2.2", "2.4", "2.7", "3.0", "3.3",
@@ -22,13 +26,18 @@ pub(super) fn learned(numbers: &[f64], domain: Option<[f64; 2]>) -> Option<Numer
     let mut sorted: Vec<f64> = numbers.iter().copied().filter(inside).collect();
     sorted.sort_unstable_by(f64::total_cmp);
     let center = *sorted.get(sorted.len().saturating_sub(1) / 2)?;
-    let exponent = exponent_above(largest(&sorted));
+    let exponent = exponent_above(largest(sorted.iter().copied()));
+    let farthest = largest(sorted.iter().map(|x| x - center));
+    let mut square_shift = SQUARE_BITS - exponent;
+    if farthest > 0.0 {
+        square_shift = square_shift.max(DISTANCE_BITS - exponent_above(farthest));
+    }
     Some(NumericCells {
         edges: edges(&sorted),
         domain,
         center,
         sum_shift: (SUM_BITS - exponent).clamp(-MAX_SHIFT, MAX_SHIFT),
-        square_shift: (SQUARE_BITS - exponent).clamp(-MAX_SHIFT, MAX_SHIFT),
+        square_shift: square_shift.clamp(-MAX_SHIFT, MAX_SHIFT),
     })
 }
 
@@ -51,9 +60,9 @@ fn edges(sorted: &[f64]) -> Vec<f64> {
     edges
 }
 
-/// The largest absolute value that is no sentinel.
-fn largest(sorted: &[f64]) -> f64 {
-    let mut sizes: Vec<f64> = sorted.iter().map(|x| x.abs()).collect();
+/// The largest absolute value that is no sentinel. There is a value.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sizes: Vec<f64> = values.map(|x| x.abs().min(f64::MAX)).collect();
     sizes.sort_unstable_by(f64::total_cmp);
     let most = sizes[(sizes.len() * 999).div_ceil(1000) - 1];
     let all = sizes[sizes.len() - 1];
@@ -127,6 +136,17 @@ mod tests {
     fn a_sentinel_does_not_spoil_the_scale() {
         let cells = learn((0..2000).map(|i| if i == 0 { 3.4e38 } else { 1.5 }));
         assert_eq!(cells.sum_shift, 53 - 21);
+    }
+
+    #[test]
+    fn a_spread_far_smaller_than_the_values_keeps_its_digits() {
+        let cells = learn((0..2001).map(|i| 1e12 + f64::from(i)));
+        // Distances reach 1000, just below 2¹⁰: 20 bits.
+        assert_eq!((cells.center, cells.square_shift), (1e12 + 1000.0, 10));
+        // A constant has no distance: the value itself is the scale.
+        assert_eq!(learn([1e12, 1e12]).square_shift, 36 - 40);
+        let wide = learn([-f64::MAX, f64::MAX]);
+        assert_eq!(wide.square_shift, 36 - 1000 - 24);
     }
 
     #[test]

@@ -16,6 +16,8 @@ use super::sample::{Sample, SampleColumn};
 
 /// An identifier has more distinct texts than a layout has categories, and at least so many in ten are new.
 const DISTINCT_TENTHS_OF_AN_IDENTIFIER: u64 = 9;
+/// Or all of so many texts are different: 20 rows of 50 equally frequent categories are in 1.2 % of samples.
+const ALL_DIFFERENT: u64 = 20;
 /// What a declaration says about columns, checked. Names are the layout's column names.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -109,6 +111,25 @@ impl Layout {
         }
         layout
     }
+
+    /// Columns that were skipped because their sample had no value at all.
+    pub fn without_values(&self) -> impl Iterator<Item = &str> {
+        let silent = self.skipped.iter().filter(|(_, why)| why == NO_VALUE);
+        silent.map(|(name, _)| name.as_str())
+    }
+
+    /// Takes the columns [`Layout::without_values`] from `other`, a layout of another sample, where that has values.
+    pub fn take_values_from(&mut self, other: Layout) {
+        for column in other.columns {
+            let known = |(name, why): &(String, String)| *name == column.name && why == NO_VALUE;
+            if let Some(at) = self.skipped.iter().position(known) {
+                self.skipped.remove(at);
+                self.columns.push(column);
+            }
+        }
+        self.columns
+            .sort_by(|a, b| (&a.field, &a.name).cmp(&(&b.field, &b.name)));
+    }
 }
 
 /// Why the rules leave a column out.
@@ -160,14 +181,15 @@ fn cells(column: &SampleColumn, rules: &ColumnRules, name: &str) -> Result<Cells
             if column.others > numbers + categories {
                 Err("lists and objects are not watched".to_owned())
             } else if numbers + categories == 0 {
-                Err("the sample has no value of it".to_owned())
+                Err(NO_VALUE.to_owned())
             } else if numbers >= categories {
                 numeric_cells(column, None)
             } else {
                 let distinct = column.texts.counts.len() as u64;
                 let counted: u64 = column.texts.counts.values().sum();
                 let identifies = distinct * 10 >= counted * DISTINCT_TENTHS_OF_AN_IDENTIFIER;
-                if distinct > MAX_CATEGORIES as u64 && identifies {
+                let all_different = distinct == categories && distinct >= ALL_DIFFERENT;
+                if all_different || distinct > MAX_CATEGORIES as u64 && identifies {
                     return Err("almost every value is new: it looks like an identifier".to_owned());
                 }
                 categorical_cells(column)
@@ -176,6 +198,8 @@ fn cells(column: &SampleColumn, rules: &ColumnRules, name: &str) -> Result<Cells
     }
 }
 
+/// Why a column is skipped of which all rows are null.
+const NO_VALUE: &str = "the sample has no value of it";
 const NUMBERS_IN_WORDS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 fn numeric_cells(column: &SampleColumn, domain: Option<[f64; 2]>) -> Result<Cells, String> {
@@ -317,6 +341,52 @@ mod tests {
             (cells.edges, cells.domain, cells.center),
             (vec![1.0, 2.0], Some([0.0, 10.0]), 2.0)
         );
+    }
+
+    #[test]
+    fn a_column_without_values_can_get_them_from_another_sample() {
+        use Observed::{Null, Number, Text};
+        let ours = sample(&[("z", Number(1.0)), ("a", Null), ("b", Null), ("c", Null)]);
+        let mut layout = Layout::learn(&ours, &only_features());
+        let silent: Vec<&str> = layout.without_values().collect();
+        assert_eq!(silent, ["a", "b", "c"]);
+        let theirs = sample(&[
+            ("z", Text("q")),
+            ("a", Text("x")),
+            ("b", Number(2.0)),
+            ("c", Null),
+        ]);
+        layout.take_values_from(Layout::learn(&theirs, &only_features()));
+        layout.check().expect("a layout keeps its promises");
+        let names: Vec<&str> = layout.columns.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "z"]);
+        assert!(matches!(layout.columns[2].cells, Cells::Numeric(_)));
+        assert_eq!(layout.without_values().collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[test]
+    fn a_short_column_of_which_no_value_comes_twice_is_an_identifier() {
+        let texts: Vec<String> = (0..200).map(|i| format!("id-{i}")).collect();
+        let of = |names: &[String]| {
+            let values: Vec<_> = names
+                .iter()
+                .map(|name| ("a", Observed::Text(name)))
+                .collect();
+            sample(&values)
+        };
+        let why = "almost every value is new: it looks like an identifier";
+        skipped(&of(&texts), &only_features(), why);
+        skipped(&of(&texts[..20]), &only_features(), why);
+        // One that comes again, or too few to say.
+        let mut again = texts.clone();
+        again.push("id-7".to_owned());
+        assert_eq!(categories(&of(&again), &only_features()).len(), 200);
+        assert_eq!(categories(&of(&texts[..19]), &only_features()).len(), 19);
+        let declared = ColumnRules {
+            categorical: vec!["a".into()],
+            ..only_features()
+        };
+        assert_eq!(categories(&of(&texts), &declared).len(), 200);
     }
 
     #[test]

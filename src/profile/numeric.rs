@@ -70,31 +70,62 @@ impl NumericProfile {
         self.cells.iter().sum::<u64>().saturating_sub(self.clipped)
     }
 
-    /// Mean of the [`NumericProfile::summed`] values, in the column's unit; `None` when there is none.
-    /// Off by at most half a unit of the scale, 2^−(sum_shift+1), and a relative 2⁻⁵².
+    /// Mean of the values in cells, in the column's unit. `None` when there is none, and when some were clipped: the
+    /// mean of the others is another number. Off by at most half a unit of the scale, 2^−(sum_shift+1), and a relative
+    /// 2⁻⁵².
     pub fn mean(&self, cells: &NumericCells) -> Option<f64> {
         let n = self.summed();
         let mean = shifted(self.sum as f64 / n as f64, -cells.sum_shift);
+        (n > 0 && self.clipped == 0 && mean.is_finite()).then_some(mean)
+    }
+
+    /// [`NumericProfile::mean`] less the layout's center: for differences of means, which lose no digit however far the
+    /// column lies from zero.
+    pub fn mean_from_center(&self, cells: &NumericCells) -> Option<f64> {
+        (self.clipped == 0)
+            .then(|| self.summed_from_center(cells))
+            .flatten()
+    }
+
+    /// Sample variance of the values in cells, in the column's unit squared: (Σ(x−c)² − n·(mean−c)²) / (n−1). `None`
+    /// for fewer than two values, when some were clipped, or when it exceeds the floats.
+    pub fn variance(&self, cells: &NumericCells) -> Option<f64> {
+        (self.clipped == 0)
+            .then(|| self.summed_variance(cells))
+            .flatten()
+    }
+
+    /// As [`NumericProfile::mean_from_center`], of the values that are not clipped.
+    pub(crate) fn summed_from_center(&self, cells: &NumericCells) -> Option<f64> {
+        let n = self.summed();
+        let mean = shifted(
+            self.distance_from_center(cells)? as f64 / n as f64,
+            -cells.sum_shift,
+        );
         (n > 0 && mean.is_finite()).then_some(mean)
     }
 
-    /// Sample variance of the [`NumericProfile::summed`] values, in the column's unit squared:
-    /// (Σ(x−c)² − n·(mean−c)²) / (n−1). `None` for fewer than two values, or when it exceeds the floats.
-    pub fn variance(&self, cells: &NumericCells) -> Option<f64> {
+    /// As [`NumericProfile::variance`], of the values that are not clipped.
+    pub(crate) fn summed_variance(&self, cells: &NumericCells) -> Option<f64> {
         let n = self.summed();
         if n < 2 || self.squares < 0 {
             return None;
         }
-        let center = shifted(cells.center, cells.sum_shift).round() as i128;
-        // Exact, because both are integers: no digits are lost where the mean is far from zero.
-        let from_center = self.sum.checked_sub(center.checked_mul(i128::from(n))?)?;
+        let distance_from_center = self.distance_from_center(cells)?;
         let offset = shifted(
-            from_center as f64 / n as f64,
+            distance_from_center as f64 / n as f64,
             cells.square_shift - cells.sum_shift,
         );
         let squares = (self.squares as f64 - offset * offset * n as f64).max(0.0);
         let variance = shifted(squares / (n - 1) as f64, -2 * cells.square_shift);
         variance.is_finite().then_some(variance)
+    }
+
+    /// Σ (x − center) over the summed values, in units of the sum. Exact, because both are integers.
+    fn distance_from_center(&self, cells: &NumericCells) -> Option<i128> {
+        let center = shifted(cells.center, cells.sum_shift).round() as i128;
+        self.sum
+            .checked_sub(center.checked_mul(i128::from(self.summed()))?)
     }
 
     /// Adds values to the profile: pairs of a [`State`] byte and the number that it qualifies.
@@ -141,14 +172,14 @@ impl NumericProfile {
                 filled = 0;
             }
             let unit = x * compiled.sum_scale;
-            let from_center = (x - compiled.center) * compiled.square_scale;
-            if unit.abs() <= SUM_CLIP && from_center.abs() <= SQUARE_CLIP {
+            let distance_from_center = (x - compiled.center) * compiled.square_scale;
+            if unit.abs() <= SUM_CLIP && distance_from_center.abs() <= SQUARE_CLIP {
                 let whole = if unit.abs() < FAST {
                     i128::from(rounded(unit))
                 } else {
                     unit as i128
                 };
-                let distance = i128::from(rounded(from_center));
+                let distance = i128::from(rounded(distance_from_center));
                 sum = sum.wrapping_add(whole);
                 squares = squares.wrapping_add(distance * distance);
             } else {
@@ -348,6 +379,32 @@ mod tests {
         let profile = counted(&cells, &[1e9 - 1.0, 1e9, 1e9 + 1.0, 1e9 + 2.0]);
         assert_eq!(profile.mean(&cells), Some(1e9 + 0.5));
         assert_eq!(profile.variance(&cells), Some(5.0 / 3.0));
+    }
+
+    #[test]
+    fn there_is_no_mean_of_some_of_the_values() {
+        let cells = cells(&[], None);
+        let profile = counted(&cells, &[1.0, 2.0, 3.0, 1e30]);
+        assert_eq!((profile.clipped, profile.summed()), (1, 3));
+        assert_eq!(profile.mean(&cells), None);
+        assert_eq!(profile.mean_from_center(&cells), None);
+        assert_eq!(profile.variance(&cells), None);
+        assert_eq!(profile.summed_from_center(&cells), Some(-1.0));
+    }
+
+    #[test]
+    fn means_far_from_zero_differ_by_what_their_values_do() {
+        let cells = NumericCells {
+            center: 1e15,
+            sum_shift: 3,
+            square_shift: 20,
+            ..cells(&[], None)
+        };
+        // Floats near 10¹⁵ are an eighth apart: as a float the first mean would be 10¹⁵ itself.
+        let mean = |numbers: &[f64]| counted(&cells, numbers).mean_from_center(&cells);
+        assert_eq!(mean(&[1e15, 1e15, 1e15, 1e15 + 0.125]), Some(0.03125));
+        assert_eq!(mean(&[1e15 - 2.0]), Some(-2.0));
+        assert_eq!(mean(&[]), None);
     }
 
     #[test]

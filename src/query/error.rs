@@ -127,8 +127,8 @@ pub enum QueryError {
     Sql { what: String },
     #[error("there are two tables {name:?}; give one of them another name")]
     TableTwice { name: String },
-    #[error("the answer cannot be written: {0}")]
-    Write(std::io::Error),
+    #[error("the answer cannot be written")]
+    Write(#[source] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

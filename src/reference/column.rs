@@ -229,6 +229,17 @@ impl Prepared {
         }
     }
 
+    /// The reference by bin, to be compared with a window of these: of unseen categories it is expected to have no more
+    /// than the window has.
+    pub fn beside(&self, bins: &[u64]) -> Vec<u64> {
+        if self.evidence.unseen.is_none() {
+            return self.evidence.bins.clone();
+        }
+        let mut beside = Vec::new();
+        self.binning.expected.beside(bins, &mut beside);
+        beside
+    }
+
     /// Atoms with the rows that left a constant's value put back into its cell: for statistics that know the
     /// window's smallest and largest value, and so where those rows lie.
     pub fn values_with_left(&self, atoms: &[u64]) -> Vec<u64> {
@@ -252,9 +263,18 @@ pub(crate) fn support(numbers: &NumericProfile) -> Option<Support> {
     })
 }
 
+/// Moments with the mean taken from the layout's center, which every profile of a column shares: differences of means
+/// are what is asked for. `None` where values lie too far out to be in the sums.
 pub(crate) fn moments(cells: &NumericCells, numbers: &NumericProfile) -> Option<Moments> {
-    let mean = numbers.mean(cells)?;
-    let deviation = numbers.variance(cells).unwrap_or(0.0).max(0.0).sqrt();
+    (numbers.clipped == 0)
+        .then(|| moments_of_summed(cells, numbers))
+        .flatten()
+}
+
+fn moments_of_summed(cells: &NumericCells, numbers: &NumericProfile) -> Option<Moments> {
+    let mean = numbers.summed_from_center(cells)?;
+    let variance = numbers.summed_variance(cells).unwrap_or(0.0);
+    let deviation = variance.max(0.0).sqrt();
     let n = numbers.summed() as f64;
     (mean.is_finite() && deviation.is_finite()).then_some(Moments { n, mean, deviation })
 }
@@ -292,15 +312,17 @@ fn left_the_value(cells: &NumericCells, numbers: &NumericProfile, value: f64, ce
     if min == value && max == value {
         return 0;
     }
-    let Some(found) = moments(cells, numbers) else {
-        return 0;
-    };
     let farthest = (max - value).max(value - min);
-    let (spread, shift) = (found.deviation / farthest, (found.mean - value) / farthest);
-    // The sample variance has divisor n − 1; the slack takes up rounding.
-    let left = ((found.n - 1.0).max(0.0) * spread * spread + found.n * shift * shift - 1e-6)
-        .ceil()
-        .max(1.0) as u64;
+    let left = moments_of_summed(cells, numbers).map_or(0.0, |found| {
+        let spread = found.deviation / farthest;
+        let shift = (found.mean - (value - cells.center)) / farthest;
+        // The sample variance has divisor n − 1; the slack takes up rounding.
+        (found.n - 1.0).max(0.0) * spread * spread + found.n * shift * shift - 1e-6
+    });
+    // What lies too far out for the sums is far from the value, too.
+    let left = (left.ceil().max(0.0) as u64)
+        .saturating_add(numbers.clipped)
+        .max(1);
     let elsewhere = numbers.finite() - in_cell;
     left.saturating_sub(elsewhere).min(in_cell)
 }

@@ -14,7 +14,7 @@ use super::{NullCache, Reference};
 use crate::event::{Millis, Span};
 use crate::profile::layout::Layout;
 use crate::profile::{Cells, ColumnProfile, Profile};
-use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
+use crate::stats::score::{Digits, Score, Threshold, ThresholdSource, Verdict};
 use crate::stats::{Data, Statistic};
 
 /// What a window is judged against, and what is promised.
@@ -111,11 +111,12 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         Prepared::new(reference, column, index, plan.cache.bins())
     });
     let counted = prepared.and_then(|prepared| {
+        let before = reference.profile.columns.get(index)?;
         let profile = current.columns.get(index)?;
         let (atoms, bins) = prepared.counts(column, profile)?;
-        Some((prepared, profile, atoms, bins))
+        Some((prepared, before, profile, atoms, bins))
     });
-    let Some((prepared, profile, atoms, bins)) = counted else {
+    let Some((prepared, before, profile, atoms, bins)) = counted else {
         return none(
             Verdict::SchemaError,
             "window, reference and layout do not have the same columns",
@@ -137,8 +138,10 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         calibration: &calibration,
         reference,
         current,
+        before,
         profile,
         atoms,
+        beside: prepared.beside(&bins),
         bins,
     };
     statistics
@@ -201,7 +204,7 @@ impl Judge<'_> {
     fn score(&self, statistic: Statistic) -> Score {
         let (n_reference, n_current) = (self.reference.profile.rows, self.current.rows);
         let Some(measured) = self.measure(statistic) else {
-            let reason = "there is no finite value on one of the two sides".to_owned();
+            let reason = self.why_not();
             let mut score = unjudged(
                 &self.column.name,
                 statistic,
@@ -241,7 +244,11 @@ impl Judge<'_> {
     }
 
     fn verdict(&self, statistic: Statistic, measured: &Measured, floor: f64) -> (Verdict, String) {
-        let (name, value, effect) = (statistic.name(), measured.value, measured.effect);
+        let (name, value, effect) = (
+            statistic.name(),
+            Digits(measured.value, 3),
+            Digits(measured.effect, 3),
+        );
         let Some(null) = &measured.null else {
             let needed = (1.0 / self.plan.level.max(f64::MIN_POSITIVE)).ceil();
             return (
@@ -252,20 +259,20 @@ impl Judge<'_> {
                 ),
             );
         };
-        let threshold = null.threshold;
-        if value <= threshold {
+        let threshold = Digits(null.threshold, 3);
+        if measured.value <= null.threshold {
             (
                 Verdict::Ok,
-                format!("{name} {value:.3} is not above its threshold {threshold:.3}"),
+                format!("{name} {value} is not above its threshold {threshold}"),
             )
-        } else if effect <= floor {
+        } else if measured.effect <= floor {
             let text = format!(
-                "{name} {value:.3} is above its threshold {threshold:.3}, but its effect {effect:.3} is not above the floor {floor}"
+                "{name} {value} is above its threshold {threshold}, but its effect {effect} is not above the floor {floor}"
             );
             (Verdict::Ok, text)
         } else {
             let text = format!(
-                "{name} {value:.3} is above its threshold {threshold:.3} (p {}) and its effect {effect:.3} above the floor {floor}",
+                "{name} {value} is above its threshold {threshold} (p {}) and its effect {effect} above the floor {floor}",
                 Short(null.p_value)
             );
             (Verdict::Drift, text)
@@ -521,6 +528,39 @@ mod tests {
                 score.reason
             );
         }
+    }
+
+    /// A spread of a billionth of a billionth of the values, and values far beyond what sums can hold.
+    #[test]
+    fn moments_far_from_zero_are_right_or_refused() {
+        let far =
+            |by: f64| -> Vec<f64> { (0..400).map(|i| 1e12 + f64::from(i % 7) + by).collect() };
+        let layout = sample::learned(&far(0.0));
+        let profile = |values: &[f64]| sample::counted(&layout, values);
+        let block = crate::reference::Block {
+            span: None,
+            profile: profile(&far(0.0)),
+        };
+        let known = Reference::from_blocks("m", "file", &layout, vec![block]).expect("a block");
+        let judge = |values: &[f64]| judged(&layout, Some(&known), &profile(values), 0.01, &["x"]);
+        let shift = judge(&far(2.0)).pop().expect("mean shift");
+        // Deviation 2 of 0 to 6, with divisor n − 1.
+        assert!(
+            (shift.value.expect("moments") - 1.0).abs() < 0.01,
+            "{shift:?}"
+        );
+        assert_eq!(shift.verdict, Verdict::Drift, "{}", shift.reason);
+        let mut outlier = far(0.0);
+        outlier[7] = 3.4e38;
+        let shift = judge(&outlier).pop().expect("mean shift");
+        assert_eq!(
+            (shift.verdict, shift.value),
+            (Verdict::InsufficientData, None)
+        );
+        assert_eq!(
+            shift.reason,
+            "1 value of the window lies too far out to be in its sums, and moments without it would be wrong"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::column::{self, Prepared};
 use super::compare::Plan;
 use super::null::{Calibration, chi_squared_quantile};
 use crate::profile::layout::LayoutColumn;
-use crate::profile::{Cells, ColumnProfile, Profile};
+use crate::profile::{Cells, ColumnProfile, NumericProfile, Profile};
 use crate::stats::score::ThresholdSource;
 use crate::stats::{self, Statistic, bins, kolmogorov_smirnov, mean_shift, occupied, psi, total};
 
@@ -34,9 +34,13 @@ pub(super) struct Judge<'a> {
     pub calibration: &'a Calibration,
     pub reference: &'a Reference,
     pub current: &'a Profile,
+    /// The column in the reference and in the window.
+    pub before: &'a ColumnProfile,
     pub profile: &'a ColumnProfile,
     pub atoms: Vec<u64>,
     pub bins: Vec<u64>,
+    /// The reference by bin, as it is set beside this window.
+    pub beside: Vec<u64>,
 }
 
 /// A statistic's value and what it is judged by.
@@ -62,7 +66,7 @@ impl Judge<'_> {
     /// `None` where a side has no finite value to measure.
     pub fn measure(&self, statistic: Statistic) -> Option<Measured> {
         let evidence = &self.prepared.evidence;
-        let (reference, current) = (&evidence.bins, &self.bins);
+        let (reference, current) = (&self.beside, &self.bins);
         let (n, m) = (total(reference), total(current));
         let occupied = occupied(reference, current);
         let degrees = stats::degrees(occupied).max(1.0);
@@ -104,7 +108,7 @@ impl Judge<'_> {
         if !self.calibration.closed_form || self.blocks() < 2 {
             return None;
         }
-        let (reference, current) = (&self.prepared.evidence.bins, &self.bins);
+        let (reference, current) = (&self.beside, &self.bins);
         let p_value = statistic.chi_squared_p(reference, current)?;
         let chi = chi_squared_quantile(self.plan.level, degrees);
         Some(Null {
@@ -135,13 +139,17 @@ impl Judge<'_> {
     }
 
     fn wasserstein(&self, degrees: f64) -> Option<Measured> {
+        // The reference's deviation is what the distance is counted in.
+        if self.reference_numbers()?.clipped > 0 {
+            return None;
+        }
         let found = self.prepared.wasserstein(self.profile, &self.atoms)?;
         Some(Measured {
             value: found.value,
             effect: found.effect,
             error_bound: Some(found.error_bound),
             null: self.drawn(Statistic::Wasserstein, found.value),
-            moved: self.means()?,
+            moved: self.means(),
             degrees,
         })
     }
@@ -202,23 +210,45 @@ impl Judge<'_> {
             effect: mean_shift::effect(signed, reference.n, current.n),
             error_bound: None,
             null: Some(null),
-            moved: self.means()?,
+            moved: self.means(),
             degrees: 1.0,
         })
     }
 
-    /// "mean 35.1 → 62.0".
-    fn means(&self) -> Option<String> {
-        let reference = self.prepared.moments?;
-        let Cells::Numeric(cells) = &self.column.cells else {
-            return None;
+    /// "mean 35.1 → 62.0"; nothing where a side's sums do not hold all of its values.
+    fn means(&self) -> String {
+        let mean = |profile: Option<&NumericProfile>| {
+            let Cells::Numeric(cells) = &self.column.cells else {
+                return None;
+            };
+            profile?.mean(cells)
         };
-        let current = column::moments(cells, self.profile.numeric()?)?;
-        Some(format!(
-            "mean {} → {}",
-            Short(reference.mean),
-            Short(current.mean)
-        ))
+        match (mean(self.reference_numbers()), mean(self.profile.numeric())) {
+            (Some(before), Some(now)) => format!("mean {} → {}", Short(before), Short(now)),
+            _ => String::new(),
+        }
+    }
+
+    fn reference_numbers(&self) -> Option<&NumericProfile> {
+        self.before.numeric()
+    }
+
+    /// Why [`Judge::measure`] has no value.
+    pub fn why_not(&self) -> String {
+        let clipped = |profile: Option<&NumericProfile>| profile.map_or(0, |found| found.clipped);
+        let of_sides = [
+            ("reference", clipped(self.reference_numbers())),
+            ("window", clipped(self.profile.numeric())),
+        ];
+        match of_sides.into_iter().find(|(_, count)| *count > 0) {
+            Some((side, 1)) => format!(
+                "1 value of the {side} lies too far out to be in its sums, and moments without it would be wrong"
+            ),
+            Some((side, count)) => format!(
+                "{count} values of the {side} lie too far out to be in its sums, and moments without them would be wrong"
+            ),
+            None => "there is no finite value on one of the two sides".to_owned(),
+        }
     }
 
     /// What a reader needs to compute the value again.
@@ -227,7 +257,7 @@ impl Judge<'_> {
         let mut set = |key: &str, value: String| {
             parameters.insert(key.to_owned(), value);
         };
-        let bins = occupied(&self.prepared.evidence.bins, &self.bins).to_string();
+        let bins = occupied(&self.beside, &self.bins).to_string();
         match statistic {
             Statistic::KolmogorovSmirnov => {
                 set(

@@ -74,11 +74,32 @@ pub(crate) fn rows(
                 gaps = Gaps::new(evidence, &window, &reference, statistics);
             }
             truth.draw_window(phi, m, &mut bins);
-            binned(&own, &bins, gaps, statistics, &mut found);
+            let beside = evidence
+                .unseen
+                .and_then(|unseen| with_fewer(&own, &bins, unseen.place));
+            let reference = beside.as_deref().unwrap_or(&own);
+            binned(reference, &bins, gaps, statistics, &mut found);
         }
     }
     found.truncate(wanted);
     found
+}
+
+/// The pseudo-reference with no more unseen rows than the pseudo-window has, where it expects more: as a reference is set
+/// beside a window (see `stats::bins`).
+fn with_fewer(reference: &[u64], window: &[u64], unseen: usize) -> Option<Vec<u64>> {
+    let (n, expected) = (total(reference), reference[unseen]);
+    let share = (window[unseen] as f64 / total(window).max(1.0) * n).floor();
+    if share >= expected as f64 {
+        return None;
+    }
+    let by = (n - share) / (n - expected as f64).max(1.0);
+    let mut fewer: Vec<u64> = reference
+        .iter()
+        .map(|&count| (count as f64 * by).round() as u64)
+        .collect();
+    fewer[unseen] = share as u64;
+    Some(fewer)
 }
 
 /// Independent units in `rows` rows: at least one.

@@ -1,9 +1,13 @@
 //! Small layouts and blocks for tests of this room: one numeric and one categorical column.
 
+use std::sync::Arc;
+
+use arrow::array::Float64Array;
+
 use super::Block;
-use crate::event::{DAY, Span};
+use crate::event::{Batch, Column, DAY, Span, State};
 use crate::profile::layout::{CategoricalCells, Cells, Field, Layout, LayoutColumn, NumericCells};
-use crate::profile::{ColumnProfile, Profile};
+use crate::profile::{ColumnProfile, ColumnRules, CompiledLayout, Observed, Profile, Sample};
 
 /// Scale of the test column's sums, in bits: exact for the halves and quarters used here.
 const SHIFT: i32 = 20;
@@ -38,6 +42,41 @@ pub fn layout_with(edges: Vec<f64>, center: f64) -> Layout {
         ],
         skipped: Vec::new(),
     }
+}
+
+/// The layout that a sample of these values of `x`, and of nothing else, gives.
+pub fn learned(values: &[f64]) -> Layout {
+    let mut sample = Sample::new();
+    for &value in values {
+        sample.row();
+        sample.observe(&Field::Feature, "x", Observed::Number(value));
+    }
+    let rules = ColumnRules {
+        exclude: vec!["latency_ms".to_owned()],
+        ..ColumnRules::default()
+    };
+    Layout::learn(&sample, &rules)
+}
+
+/// The values of the only column, counted as rows are.
+pub fn counted(layout: &Layout, values: &[f64]) -> Profile {
+    let rows: Vec<u32> = (0..).take(values.len()).collect();
+    let column = Column {
+        values: Arc::new(Float64Array::from(values.to_vec())),
+        states: vec![State::Value as u8; values.len()],
+    };
+    let batch = Batch {
+        ts: vec![0; values.len()],
+        columns: vec![column],
+        ..Batch::default()
+    };
+    let mut profile = Profile::new(layout);
+    profile.update(
+        &CompiledLayout::new(Arc::new(layout.clone())),
+        &batch,
+        &rows,
+    );
+    profile
 }
 
 /// A profile of rows with these values of `x` and one category.

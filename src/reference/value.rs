@@ -68,7 +68,7 @@ pub fn value(
         Statistic::Wasserstein => Some(prepared.wasserstein(counted, &atoms)?.value),
         // Over the cells in their order, missing values first.
         Statistic::KolmogorovSmirnov => statistic.of_counts(&evidence.reference, &atoms),
-        _ => statistic.of_counts(&evidence.bins, &bins),
+        _ => statistic.of_counts(&prepared.beside(&bins), &bins),
     }
 }
 

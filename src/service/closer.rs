@@ -16,11 +16,13 @@ use crate::metrics::{Alarm, Firing, FiringRule, Judged, Metrics, RunOutcome, Run
 use crate::query::QueryError;
 use crate::retrain::Run;
 use crate::rules::{Rule, Watch};
+use crate::service::Clock;
 use crate::service::alerting::Occasion;
 use crate::service::closing::{Closed, Closing};
 use crate::service::holder;
 use crate::service::judging::{ANCHOR, Judge, WindowResult};
 use crate::service::learning;
+use crate::service::leases::{LEASE, Leases};
 use crate::service::performing::Performing;
 use crate::service::references::References;
 use crate::service::samples::Samples;
@@ -38,7 +40,6 @@ use crate::store::{
 
 /// How long a lease lasts without renewal: a holder that was killed is replaced after this, or at once where it can be
 /// seen that its process has ended.
-const LEASE: Millis = 15 * SECOND;
 /// How often silence is judged, in wall time.
 const TICK_EVERY: Millis = 10 * SECOND;
 
@@ -51,6 +52,8 @@ const LARGEST_SIZE: usize = 1 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct Pass {
     pub closed: Vec<Closed>,
+    /// Whether the performance of any window was computed.
+    pub performed: bool,
 }
 
 /// The partitions of the input topics.
@@ -75,7 +78,7 @@ pub struct Closer {
     pub runtime: tokio::runtime::Handle,
     /// Unique to this run of this process.
     pub holder: String,
-    leases: BTreeMap<String, Lease>,
+    leases: Leases,
     last_tick: Millis,
     /// Fallbacks that metrics know of.
     fallbacks: u64,
@@ -98,6 +101,7 @@ impl Closer {
         compute: Arc<Compute>,
         runtime: tokio::runtime::Handle,
         holder: String,
+        leases: Leases,
     ) -> Self {
         let samples = Samples::new(
             store.clone(),
@@ -126,14 +130,15 @@ impl Closer {
             compute,
             runtime,
             holder,
-            leases: BTreeMap::new(),
+            leases,
             last_tick: 0,
             fallbacks: 0,
         }
     }
 
-    /// Looks after every model. `now` is wall time; it decides about leases and silence only.
-    pub fn pass(&mut self, now: Millis) -> anyhow::Result<Pass> {
+    /// Looks after every model. Wall time decides about leases and silence only.
+    pub fn pass(&mut self, clock: &Clock) -> anyhow::Result<Pass> {
+        let now = clock.now();
         let mut pass = Pass::default();
         let partitions = match self.partitions() {
             Ok(partitions) if !partitions.predictions.is_empty() => partitions,
@@ -146,7 +151,11 @@ impl Closer {
         let tick = now - self.last_tick >= TICK_EVERY;
         let mut unreadable = false;
         for model in self.met()? {
-            if let Some(lease) = self.lease(&model, now)? {
+            if !self.leases.step() {
+                break;
+            }
+            // The model before may have taken minutes.
+            if let Some(lease) = self.lease(&model, clock.now())? {
                 let mut outcome = self.look_after(&model, &lease, &partitions, &mut pass);
                 if tick && outcome.is_ok() {
                     outcome = self.judge_silence(&model, &lease, now);
@@ -154,7 +163,7 @@ impl Closer {
                 match outcome {
                     Err(error) if is_lease_lost(&error) => {
                         tracing::warn!(model = %model.name, "another process took the model over");
-                        self.leases.remove(&*model.name);
+                        self.leases.remove(&model.name);
                         self.metrics.release(&model.name);
                     }
                     // One model's file must not stop the others.
@@ -170,7 +179,8 @@ impl Closer {
         if tick {
             self.last_tick = now;
         }
-        if tick || !pass.closed.is_empty() {
+        // Both move alerts, which are read from the store.
+        if tick || pass.performed || !pass.closed.is_empty() {
             self.show_compute();
             self.show(now)?;
         }
@@ -204,7 +214,7 @@ impl Closer {
         if let Some(lease) = self.leases.get(&name)
             && lease.until_wall - now > LEASE / 2
         {
-            return Ok(Some(lease.clone()));
+            return Ok(Some(lease));
         }
         let held = self.store.read(|conn| leases::get(conn, &name))?;
         let gone = held
@@ -226,7 +236,7 @@ impl Closer {
         })?;
         match &lease {
             Some(lease) => {
-                if self.leases.insert(name.clone(), lease.clone()).is_none() {
+                if self.leases.insert(lease.clone()) {
                     let (counts, performed) = self.store.read(|conn| {
                         Ok((
                             windows::verdict_counts(conn)?.into_iter(),
@@ -254,7 +264,7 @@ impl Closer {
                 }
             }
             None => {
-                if self.leases.remove(&name).is_some() {
+                if self.leases.remove(&name) {
                     self.metrics.release(&name);
                 }
             }
@@ -296,6 +306,7 @@ impl Closer {
             model: &model,
             layout,
             lease,
+            leases: &self.leases,
             judge: &self.judge,
             references: &self.references,
         };
@@ -329,11 +340,13 @@ impl Closer {
             model: &model,
             layout,
             lease,
+            leases: &self.leases,
             alerting: &self.judge.alerting,
             metrics: &self.metrics,
             runtime: &self.runtime,
         };
-        performing.compute_due(&partitions.labels, watermark)
+        pass.performed |= performing.compute_due(&partitions.labels, watermark)?;
+        Ok(())
     }
 
     /// Rules on freshness: how long nothing has come, at a tick that is recorded so that it never goes back.
@@ -423,8 +436,8 @@ impl Closer {
                 retention::size(conn)?,
             ))
         })?;
-        for model in self.leases.keys() {
-            self.show_model(model, &alerts)?;
+        for model in self.leases.models() {
+            self.show_model(&model, &alerts)?;
         }
         for alert in alerts {
             let rule = self
@@ -513,7 +526,7 @@ impl Closer {
 
     /// Hands every lease back, so that another process need not wait for their end.
     pub fn leave(&mut self) -> Result<(), StoreError> {
-        for (_, lease) in std::mem::take(&mut self.leases) {
+        for lease in self.leases.take() {
             self.metrics.release(&lease.model);
             self.store.write(move |tx| leases::release(tx, &lease))?;
         }

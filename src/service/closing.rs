@@ -19,6 +19,7 @@ use crate::rules::Watch;
 use crate::service::alerting::{AlertChange, Occasion};
 use crate::service::judging::{Case, Judge, WindowResult};
 use crate::service::learning::reference_row;
+use crate::service::leases::Leases;
 use crate::service::references::References;
 use crate::stats::score::Verdict;
 use crate::store::alerts::TransitionRow;
@@ -43,6 +44,7 @@ pub struct Closing<'a> {
     pub model: &'a Model,
     pub layout: &'a Arc<CompiledLayout>,
     pub lease: &'a Lease,
+    pub leases: &'a Leases,
     pub judge: &'a Judge,
     pub references: &'a References,
 }
@@ -130,6 +132,9 @@ impl Closing<'_> {
             )?;
             let Some(closed) = closed else { return Ok(()) };
             tell(closed);
+            if !self.leases.step() {
+                return Ok(());
+            }
         }
         self.revise(watermark, tell)
     }

@@ -18,6 +18,7 @@ use crate::query::{Ask, observations};
 use crate::rules::{Judgement, Rows, Rule, Watch};
 use crate::service::alerting::{AlertChange, Alerting, Occasion};
 use crate::service::baseline::baselines;
+use crate::service::leases::Leases;
 use crate::service::performance_scores::{performance_score, tell};
 use crate::stats::score::{Score, Verdict};
 use crate::store::lake::Lake;
@@ -33,6 +34,7 @@ pub struct Performing<'a> {
     pub model: &'a Model,
     pub layout: &'a Arc<CompiledLayout>,
     pub lease: &'a Lease,
+    pub leases: &'a Leases,
     pub alerting: &'a Alerting,
     pub metrics: &'a Metrics,
     pub runtime: &'a tokio::runtime::Handle,
@@ -49,23 +51,27 @@ struct Due {
 
 impl Performing<'_> {
     /// Computes everything that is due, in event time's order. `partitions` are those of the topics with labels,
-    /// `watermark` is the one of rows.
-    pub fn compute_due(&self, partitions: &[Partition], watermark: Millis) -> anyhow::Result<()> {
+    /// `watermark` is the one of rows. Returns whether anything was.
+    pub fn compute_due(&self, partitions: &[Partition], watermark: Millis) -> anyhow::Result<bool> {
         let declaration = &self.model.declaration;
         let Some(kind) = declaration
             .task
             .kind()
             .filter(|_| declaration.rows != Rows::None && !partitions.is_empty())
         else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(labels) = self.label_watermark(partitions)? else {
-            return Ok(());
+            return Ok(false);
         };
-        for due in self.due(watermark.min(labels))? {
+        let due = self.due(watermark.min(labels))?;
+        for &due in &due {
             self.compute(kind, due)?;
+            if !self.leases.step() {
+                break;
+            }
         }
-        Ok(())
+        Ok(!due.is_empty())
     }
 
     /// The least committed watermark of labels; `None` while a partition has none.

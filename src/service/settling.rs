@@ -98,8 +98,7 @@ impl Settler {
     pub(super) async fn pass(self: &Arc<Self>) -> anyhow::Result<Pass> {
         let settler = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let now = settler.clock.now();
-            let pass = settler.lock().pass(now)?;
+            let pass = settler.lock().pass(&settler.clock)?;
             for closed in &pass.closed {
                 // An error says that nobody listens.
                 let _ = settler.closed.send(closed.clone());

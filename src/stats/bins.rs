@@ -10,6 +10,10 @@
 //! the reference's expected count of `unseen` is the larger of what it counted there and f₁; the other categories are
 //! scaled down to keep the total. Categories of the layout that the reference never met are `unseen` for it. In a
 //! domain that is declared complete and was met completely nothing new can come, and nothing is added.
+//!
+//! That new texts *can* come does not mean that they must: beside a window that has fewer of them, the reference is
+//! expected to have no more than the window's share, and no fewer than it counted (see [`Expected`]). So a sample
+//! compared with itself has not moved, however rare its categories are.
 
 use crate::profile::{
     CategoricalCells, CategoricalProfile, Cells, ColumnProfile, LayoutColumn, NumericCells,
@@ -37,6 +41,46 @@ pub struct Binning {
     pub cell_bins: usize,
     /// The reference's count of each bin, with the Good–Turing share in `unseen`. Adds up to the reference's rows.
     pub reference_counts: Vec<u64>,
+    /// What it counted, and what that lets one expect.
+    pub expected: Expected,
+}
+
+/// A reference's counts, and how many rows of unseen categories among them would be no surprise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// As counted, by bin; `unseen` is the last one.
+    pub counts: Vec<u64>,
+    /// How many bins, the first ones, are of categories.
+    pub cells: usize,
+    /// Rows of unseen categories that are expected; 0 where nothing new can come, or bins are ranges of numbers.
+    pub unseen: u64,
+}
+
+impl Expected {
+    /// The counts to compare `current` with: `unseen` has the window's own share, at least what was counted there and
+    /// at most what is expected, and the categories make room for it in proportion. Adds up to the reference's rows.
+    pub fn beside(&self, current: &[u64], out: &mut Vec<u64>) {
+        out.clear();
+        out.extend_from_slice(&self.counts);
+        let (Some(&counted), Some(&now)) = (self.counts.last(), current.last()) else {
+            return;
+        };
+        if self.unseen <= counted {
+            return;
+        }
+        let rows = |counts: &[u64]| counts.iter().map(|&count| u128::from(count)).sum::<u128>();
+        // Down to whole rows; what does not fit is more than is expected.
+        let share = u128::from(now) * rows(&self.counts) / rows(current).max(1);
+        let share = u64::try_from(share).unwrap_or(u64::MAX);
+        let missing = share.clamp(counted, self.unseen) - counted;
+        if missing == 0 {
+            return;
+        }
+        take_evenly(&mut out[..self.cells], missing);
+        if let Some(unseen) = out.last_mut() {
+            *unseen += missing;
+        }
+    }
 }
 
 /// All cells of a column ungrouped, for rank statistics; special bins aside, in the order of [`Binning`].
@@ -67,12 +111,17 @@ impl Binning {
             Cells::Numeric(cells) => Self::numeric(cells, reference.cells(), bins),
             Cells::Categorical(cells) => Self::categorical(cells, reference.cells(), categories),
         };
-        binning.reference_counts = binning.counts(reference);
+        binning.expected = Expected {
+            counts: binning.counts(reference),
+            cells: binning.cell_bins,
+            unseen: 0,
+        };
         if let (Cells::Categorical(cells), ColumnProfile::Categorical(reference)) =
             (&column.cells, reference)
         {
-            binning.expect_unseen(cells, reference);
+            binning.expected.unseen = expected_unseen(cells, reference);
         }
+        binning.reference_counts = binning.full();
         binning
     }
 
@@ -120,6 +169,7 @@ impl Binning {
             labels,
             cell_bins,
             reference_counts: Vec::new(),
+            expected: Expected::default(),
         }
     }
 
@@ -151,20 +201,29 @@ impl Binning {
             labels,
             cell_bins,
             reference_counts: Vec::new(),
+            expected: Expected::default(),
         }
     }
 
-    /// Moves the Good–Turing share from the known categories to `unseen`, see the module.
-    fn expect_unseen(&mut self, cells: &CategoricalCells, reference: &CategoricalProfile) {
-        if cells.closed && reference.cells.iter().all(|count| *count > 0) {
-            return;
+    /// The reference with all the unseen rows that are expected of it.
+    fn full(&self) -> Vec<u64> {
+        // Beside a window of nothing but unseen rows.
+        let mut window = vec![0; self.expected.counts.len()];
+        if let Some(unseen) = window.last_mut() {
+            *unseen = 1;
         }
-        let singletons = reference.cells.iter().filter(|count| **count == 1).count() as u64;
-        let unseen = self.labels.len() - 1;
-        let missing = singletons.saturating_sub(self.reference_counts[unseen]);
-        take_evenly(&mut self.reference_counts[..self.cell_bins], missing);
-        self.reference_counts[unseen] += missing;
+        let mut full = Vec::new();
+        self.expected.beside(&window, &mut full);
+        full
     }
+}
+
+/// Good and Turing's f₁; 0 where nothing new can come.
+fn expected_unseen(cells: &CategoricalCells, reference: &CategoricalProfile) -> u64 {
+    if cells.closed && reference.cells.iter().all(|count| *count > 0) {
+        return 0;
+    }
+    reference.cells.iter().filter(|count| **count == 1).count() as u64
 }
 
 /// All layout cells, no grouping; special bins aside.
@@ -552,6 +611,32 @@ mod tests {
             [90, 1, 5, 4, 0],
             "nothing new can come"
         );
+    }
+
+    /// All of a hundred rows are different: none is known to come again.
+    #[test]
+    fn a_sample_beside_itself_has_not_moved() {
+        let names: Vec<String> = (0..100).map(|i| format!("c{i}")).collect();
+        let counted: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        let (column, profile) = categorical(&counted, 0, false);
+        let binning = Binning::new(&column, &profile, 10);
+        let own = binning.counts(&profile);
+        let mut beside = Vec::new();
+        binning.expected.beside(&own, &mut beside);
+        assert_eq!(beside, own);
+        // Half of the window's rows are new, which is no surprise: 54 of 109 rows.
+        let mut half = vec![0; own.len()];
+        (half[0], half[own.len() - 1]) = (20, 20);
+        binning.expected.beside(&half, &mut beside);
+        assert_eq!(
+            (beside.iter().sum::<u64>(), beside[own.len() - 1]),
+            (109, 54)
+        );
+        // Nothing is known of more than a hundred.
+        (half[0], half[own.len() - 1]) = (0, 20);
+        binning.expected.beside(&half, &mut beside);
+        assert_eq!(beside, binning.reference_counts);
+        assert_eq!(beside[own.len() - 1], 100);
     }
 
     #[track_caller]

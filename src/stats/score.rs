@@ -4,6 +4,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// A number with so many digits after the point, for a sentence: by its powers of ten where it would be too wide to read.
+pub(crate) struct Digits(pub f64, pub usize);
+
+/// Numbers from here on are shown by their powers of ten.
+const WIDE: f64 = 1e9;
+
+impl std::fmt::Display for Digits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Digits(number, digits) = *self;
+        if number.abs() < WIDE {
+            write!(f, "{number:.digits$}")
+        } else {
+            write!(f, "{number:.digits$e}")
+        }
+    }
+}
+
 /// The only answers driftline gives. Never a NaN, never a silent "ok".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,4 +168,26 @@ pub struct Score {
     pub worst_slice: Option<WorstSlice>,
     /// The verdict in a sentence that names its reason.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Digits;
+
+    #[test]
+    fn no_number_is_wider_than_a_reader() {
+        let shown =
+            [0.12345, -12.0, 999_999_999.0, 1e9, -1.5e280].map(|x| Digits(x, 4).to_string());
+        assert_eq!(
+            shown,
+            [
+                "0.1235",
+                "-12.0000",
+                "999999999.0000",
+                "1.0000e9",
+                "-1.5000e280"
+            ]
+        );
+        assert_eq!(Digits(f64::MAX, 3).to_string(), "1.798e308");
+    }
 }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_driftline");
-/// Nothing here takes that long, on any machine; what does, hangs.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Nothing here takes that long, on any machine, whatever runs beside it; what does, hangs.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// An embedded broker as a process of its own.
 pub struct Broker {

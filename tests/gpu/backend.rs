@@ -1,7 +1,9 @@
 //! The choice between backends, calibration, and what happens when a device is lost.
 
-use driftline::compute::backend::{Backend, Choice, Compute, Counters};
-use driftline::compute::calibration::{BUDGET, Calibration, Rates};
+use std::time::Duration;
+
+use driftline::compute::backend::{Backend, Choice, Compute, Counters, Source};
+use driftline::compute::calibration::{BUDGET, Budget, Calibration, Rates};
 use driftline::compute::device::Gpu;
 use driftline::compute::histogram::Column;
 use driftline::compute::labels::Labels;
@@ -107,5 +109,105 @@ fn calibration_gives_figures_that_make_sense() {
             "{}: {rates:?}",
             kernel.name()
         );
+    }
+}
+
+/// The device goes while it works: whenever that is, the result comes, it is right, and the loss is counted once.
+#[test]
+fn a_device_lost_in_the_middle_costs_no_result() {
+    if device().is_none() {
+        return;
+    }
+    let points = rbf_mmd::points(&noise(8000, 1), &noise(8000, 2), 8, 2.0).expect("rows of eight");
+    let labels = Labels::of_rows(1000, 1000, 99, 3);
+    let expect = rbf_mmd::fast(&points, &labels).expect("as many labels");
+    let mut lost_in_time = 0;
+    for wait_millis in [0, 1, 5, 20] {
+        let compute = Compute::with_device(Choice::Gpu, Gpu::open(true).expect("there is one"));
+        // Compiled before the clock starts.
+        let few = rbf_mmd::points(&[0.0, 1.0], &[2.0, 3.0], 1, 1.0).expect("rows");
+        compute
+            .rbf_mmd(&few, &Labels::of_rows(2, 2, 1, 0))
+            .expect("as many labels");
+        let (sums, backend) = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(wait_millis));
+                compute.device().expect("just used").lose();
+            });
+            compute.rbf_mmd(&points, &labels).expect("as many labels")
+        });
+        for (found, expect) in sums.iter().zip(&expect) {
+            let bound = 1e6 * 2.0 * rbf_mmd::KERNEL_TOLERANCE;
+            assert!((found.across - expect.across).abs() <= bound, "{found:?}");
+        }
+        let Counters {
+            cpu,
+            gpu,
+            fallbacks,
+        } = compute.counters();
+        let fell_back = u64::from(backend == Backend::Cpu);
+        assert_eq!((cpu, gpu, fallbacks), (fell_back, 2 - fell_back, fell_back));
+        lost_in_time += fell_back;
+        // And it stays with the CPU.
+        let (_, after) = compute
+            .rbf_mmd(&few, &Labels::of_rows(2, 2, 1, 0))
+            .expect("as many labels");
+        assert_eq!(after, Backend::Cpu);
+    }
+    assert!(lost_in_time > 0, "no device was lost while it worked");
+}
+
+#[test]
+fn what_was_measured_is_read_by_the_next_process() {
+    if device().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || {
+        let compute = Compute::remembering(Choice::Gpu, folder.path().to_owned());
+        let calibration = *compute.calibration().expect("a device that runs");
+        (compute, calibration)
+    };
+    let (first, measured) = open();
+    assert_eq!(first.source(), Source::Measured);
+    let rates = first.rates(Kernel::WorstSlice);
+    let (second, read) = open();
+    match rates {
+        Some(rates) => {
+            assert_eq!((second.source(), read), (Source::Cached, measured));
+            assert_eq!(second.rates(Kernel::WorstSlice), Some(rates));
+            assert_eq!(
+                second.crossover(Kernel::WorstSlice),
+                first.crossover(Kernel::WorstSlice)
+            );
+        }
+        // A machine so slow that the budget was spent before: nothing is kept, and the CPU does it.
+        None => assert_eq!(second.source(), Source::Measured),
+    }
+    // What is broken is measured anew.
+    for entry in std::fs::read_dir(folder.path()).expect("the folder") {
+        std::fs::write(entry.expect("a file").path(), "{").expect("written");
+    }
+    assert_eq!(open().0.source(), Source::Measured);
+}
+
+/// What does not fit the time is not begun, and the rest of it is forfeited.
+#[test]
+fn a_spent_budget_measures_nothing() {
+    if device().is_none() {
+        return;
+    }
+    let gpu = Gpu::open(true).expect("there is one");
+    let calibration = Calibration::measure(&gpu).expect("the device runs");
+    for (left, measured) in [
+        (Duration::ZERO, false),
+        (Duration::from_nanos(1), false),
+        (Duration::MAX, true),
+    ] {
+        let mut budget = Budget::new(left);
+        let found = Rates::within(&gpu, &calibration, Kernel::Resample, &mut budget)
+            .expect("the device runs");
+        assert_eq!(found.is_some(), measured, "{left:?}");
+        assert_eq!(budget.left().is_zero(), !measured);
     }
 }

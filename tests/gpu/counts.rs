@@ -5,7 +5,7 @@ use driftline::compute::resample::{self, Plan, SCORE_TOLERANCE};
 use driftline::compute::worst_slice::{self, Rows};
 use proptest::prelude::*;
 
-use crate::{device, noise};
+use crate::{device, noise, second_forms};
 
 #[track_caller]
 fn check_histogram(columns: &[Column<'_>]) {
@@ -16,6 +16,10 @@ fn check_histogram(columns: &[Column<'_>]) {
             histogram::on_gpu(gpu, columns).expect("the device runs"),
             plain
         );
+    }
+    if let Some(gpu) = second_forms() {
+        let found = histogram::on_gpu(gpu, columns).expect("the device runs");
+        assert_eq!(found, plain, "by subgroups");
     }
 }
 
@@ -101,6 +105,10 @@ fn check_resample(columns: &[Vec<u64>], reference_rows: u32, window_rows: u32, d
         resample::on_gpu(gpu, &plan).expect("the device runs"),
         scores
     );
+    if let Some(second) = second_forms() {
+        let found = resample::on_gpu_with_counts(second, &plan).expect("the device runs");
+        assert_eq!(found, (scores.clone(), counts.clone()), "by subgroups");
+    }
     assert_eq!(
         (scores.columns, scores.values.len()),
         (plain.columns, plain.values.len())
@@ -174,6 +182,10 @@ fn check_slices(rows: &Rows) {
             worst_slice::on_gpu(gpu, rows).expect("the device runs"),
             plain
         );
+    }
+    if let Some(gpu) = second_forms() {
+        let found = worst_slice::on_gpu(gpu, rows).expect("the device runs");
+        assert_eq!(found, plain, "by subgroups");
     }
 }
 

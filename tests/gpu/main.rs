@@ -6,12 +6,15 @@
 
 mod backend;
 mod counts;
+mod golden;
+mod law;
 mod pairs;
 mod shaders;
 
 use std::sync::OnceLock;
 
 use driftline::compute::device::{Gpu, GpuError};
+use driftline::compute::work::Kernel;
 
 /// The device of all tests, opened once; `None` where tests do without, which is said.
 fn device() -> Option<&'static Gpu> {
@@ -33,6 +36,27 @@ fn device() -> Option<&'static Gpu> {
                 None
             }
         }
+    };
+    DEVICE.get_or_init(open).as_ref()
+}
+
+/// A device on which the second forms of kernels run, opened once; `None` where tests do without, which is said.
+fn second_forms() -> Option<&'static Gpu> {
+    static DEVICE: OnceLock<Option<Gpu>> = OnceLock::new();
+    let open = || {
+        device()?;
+        let gpu = Gpu::open(true).expect("there is one");
+        if !gpu.has_subgroups() {
+            eprintln!(
+                "SKIPPED: second forms, {} has no subgroups of one size",
+                gpu.facts().name
+            );
+            return None;
+        }
+        for forms in Kernel::ALL.into_iter().filter_map(Kernel::forms) {
+            gpu.use_subgroups(forms, true);
+        }
+        Some(gpu)
     };
     DEVICE.get_or_init(open).as_ref()
 }

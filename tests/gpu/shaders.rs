@@ -3,25 +3,61 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use driftline::compute::device::Shader;
 use driftline::compute::twins::{TWINS, Twin};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{
+    Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
+};
 use naga::{AddressSpace, Expression, Literal, Module, TypeInner};
 
-fn module(shader: &Shader) -> (Module, ModuleInfo) {
+/// Parses and validates. What is optional is allowed where the twin says so: subgroups, and nothing else.
+fn module(twin: &Twin) -> (Module, ModuleInfo) {
+    let shader = twin.shader;
     let source = shader.source();
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|why| panic!("{}: {}", shader.name, why.emit_to_string(&source)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let allowed = match twin.subgroups {
+        true => Capabilities::SUBGROUP,
+        false => Capabilities::empty(),
+    };
+    let mut validator = Validator::new(ValidationFlags::all(), allowed);
+    if twin.subgroups {
+        validator
+            .subgroup_stages(ShaderStages::COMPUTE)
+            .subgroup_operations(SubgroupOperationSet::all());
+    }
+    let info = validator
         .validate(&module)
         .unwrap_or_else(|why| panic!("{}: {why:?}", shader.name));
     (module, info)
 }
 
+/// A device without subgroups must not be shown them, and a form of its own must have a reason. Cooperative matrices are
+/// refused by validation: no twin is allowed more than subgroups.
+#[test]
+fn subgroups_are_in_second_forms_alone() {
+    for twin in TWINS.iter().filter(|twin| twin.subgroups) {
+        let (module, _) = module(twin);
+        let strict =
+            Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+        assert!(strict.is_err(), "{} needs no subgroups", twin.shader.name);
+        let plain = twin.shader.name.strip_suffix("_subgroups");
+        let has_first = |name| {
+            TWINS
+                .iter()
+                .any(|twin| twin.shader.name == name && !twin.subgroups)
+        };
+        assert!(
+            plain.is_some_and(has_first),
+            "{} is no second form",
+            twin.shader.name
+        );
+    }
+}
+
 #[test]
 fn entry_points_and_workgroups_are_those_of_the_twins() {
     for twin in TWINS {
-        let (module, _) = module(twin.shader);
+        let (module, _) = module(twin);
         let found: BTreeSet<(String, [u32; 3])> = module
             .entry_points
             .iter()
@@ -47,7 +83,7 @@ fn entry_points_and_workgroups_are_those_of_the_twins() {
 #[test]
 fn workgroup_memory_fits_the_smallest_device() {
     for twin in TWINS {
-        let (module, info) = module(twin.shader);
+        let (module, info) = module(twin);
         for (at, entry) in module.entry_points.iter().enumerate() {
             let used = info.get_entry_point(at);
             let bytes: u32 = module
@@ -71,7 +107,7 @@ fn workgroup_memory_fits_the_smallest_device() {
 #[test]
 fn bindings_are_those_of_the_twins() {
     for twin in TWINS {
-        let (module, _) = module(twin.shader);
+        let (module, _) = module(twin);
         let mut found: Vec<(u32, String, &str)> = module
             .global_variables
             .iter()
@@ -107,7 +143,7 @@ fn bindings_are_those_of_the_twins() {
 #[test]
 fn parameters_are_words_in_the_order_of_the_twins() {
     for twin in TWINS {
-        let (module, _) = module(twin.shader);
+        let (module, _) = module(twin);
         let (_, params) = module
             .types
             .iter()
@@ -147,7 +183,7 @@ fn parameters_are_words_in_the_order_of_the_twins() {
 #[test]
 fn constants_are_those_of_the_twins() {
     for twin in TWINS {
-        let (module, _) = module(twin.shader);
+        let (module, _) = module(twin);
         let found: BTreeSet<(String, u32)> = module
             .constants
             .iter()

@@ -308,6 +308,165 @@ fn bad_input_is_refused_with_place_value_and_remedy() {
     );
 }
 
+/// A file beside itself is the quietest there is, whatever it holds.
+#[test]
+fn a_file_beside_itself_never_drifts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Words that are mostly met once, and a few that are not.
+    let line = |i: usize| match i % 10 {
+        0 => "common".to_owned(),
+        1 if i < 40 => "twice".to_owned(),
+        _ => format!("w{i}"),
+    };
+    for rows in [30, 120, 400] {
+        let body: String = (0..rows).map(|i| format!("{},{i}\n", line(i))).collect();
+        let file = written(&folder, "words.csv", &format!("word,n\n{body}"));
+        let more = [
+            "--statistics",
+            "js,psi,kl,hellinger,tv,l_infinity,chi_squared,g_test,cramers_v",
+            "--floor",
+            "0",
+        ];
+        let declared = [&more[..], &["--categorical", "word"]].concat();
+        let (report, _) = compared(&file, &file, &declared);
+        assert_eq!(report["verdict"], "ok", "{rows}: {report}");
+        for line in column(&report, "word")["statistics"]
+            .as_array()
+            .expect("lines")
+        {
+            assert_eq!(line["score"].as_f64(), Some(0.0), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_column_that_was_all_null_and_has_values_has_moved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, number: &str, word: &str, never: &str| {
+        let line = |i: usize| format!("{},{number},{word},{never}\n", i % 9);
+        let body: String = (0..200).map(line).collect();
+        written(&folder, name, &format!("k,number,word,never\n{body}"))
+    };
+    let (reference, current) = (file("r.csv", "", "", ""), file("c.csv", "3.5", "red", ""));
+    let (report, status) = compared(&reference, &current, &["--fail-on", "drift"]);
+    assert_eq!(status, 1, "{report}");
+    for name in ["number", "word"] {
+        let found = column(&report, name);
+        assert_eq!(found["verdict"], "drift", "{found}");
+    }
+    assert_eq!(column(&report, "k")["verdict"], "ok");
+    let skipped = report["skipped"].as_array().expect("skipped");
+    assert_eq!(skipped.len(), 1, "{report}");
+    assert_eq!(skipped[0]["column"], "never");
+}
+
+#[test]
+fn names_with_commas_are_quoted_as_in_csv() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let body: String = (0..100)
+        .map(|i| format!("{},{},{}\n", i % 7, i % 5, i % 3))
+        .collect();
+    let file = written(&folder, "r.csv", &format!("\"a, b\",c,d\n{body}"));
+    let (report, _) = compared(&file, &file, &["--columns", "\"a, b\",d"]);
+    let names: Vec<&str> = report["columns"]
+        .as_array()
+        .expect("columns")
+        .iter()
+        .filter_map(|column| column["column"].as_str())
+        .collect();
+    assert_eq!(names, ["a, b", "d"]);
+}
+
+#[test]
+fn what_another_tool_does_not_take_is_refused() {
+    let table = golden("synth_num.csv");
+    for flag in ["--alpha=0.01", "--floor=0", "--seed=1"] {
+        let name = flag.split('=').next().expect("a name");
+        refused(
+            &[
+                "compare",
+                "--reference",
+                &table,
+                "--current",
+                &table,
+                "--compat",
+                "azure",
+                flag,
+            ],
+            &format!("cannot be used with '{name}"),
+        );
+    }
+}
+
+#[test]
+fn values_of_features_are_no_attributions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let body: String = (0..100).map(|i| format!("{},{}\n", i % 7, i % 5)).collect();
+    let plain = written(&folder, "plain.csv", &format!("age,income\n{body}"));
+    let named = written(
+        &folder,
+        "named.csv",
+        &format!("shap_age,shap_income\n{body}"),
+    );
+    let ask = ["--statistics", "attribution_ndcg"];
+    let (report, status) = compared(&plain, &plain, &ask);
+    let line = &report["multivariate"][0];
+    assert_eq!(
+        (line["verdict"].as_str(), status),
+        (Some("insufficient_data"), 2)
+    );
+    let reason = line["reason"].as_str().expect("a reason");
+    assert!(
+        reason.starts_with("no column is called an attribution"),
+        "{reason}"
+    );
+    for (file, more) in [(&named, "columns=named"), (&plain, "columns=all")] {
+        let (report, status) = compared(file, file, &[&ask[..], &["--param", more]].concat());
+        let line = &report["multivariate"][0];
+        assert_eq!((line["score"].as_f64(), status), (Some(1.0), 0), "{line}");
+    }
+}
+
+#[test]
+fn a_comparison_of_nothing_says_why_columns_were_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let body: String = (0..300).map(|i| format!("id-{i}\n")).collect();
+    let file = written(&folder, "ids.csv", &format!("key\n{body}"));
+    refused(
+        &["compare", "--reference", &file, "--current", &file],
+        "not compared: key (almost every value is new: it looks like an identifier)",
+    );
+}
+
+#[test]
+fn huge_numbers_are_said_in_few_digits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let body = |by: &str| -> String { (1..200).map(|i| format!("{i}{by}\n")).collect() };
+    let reference = written(&folder, "r.csv", &format!("x\n{}", body("e250")));
+    let current = written(&folder, "c.csv", &format!("x\n{}", body("e251")));
+    let (report, _) = compared(
+        &reference,
+        &current,
+        &[
+            "--statistics",
+            "welch_t,quantile_shift,wasserstein,mean_shift,variance_shift,ks",
+            "--param",
+            "method=exact",
+            "--param",
+            "wasserstein.scale=none",
+        ],
+    );
+    for line in column(&report, "x")["statistics"]
+        .as_array()
+        .expect("lines")
+    {
+        for field in ["reason", "moved"] {
+            let text = line[field].as_str().unwrap_or_default();
+            assert!(text.len() < 200, "{text}");
+        }
+    }
+}
+
 #[test]
 fn the_list_has_every_statistic_and_each_has_a_page() {
     let list = driftline(&["statistics"]);

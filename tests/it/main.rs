@@ -10,6 +10,7 @@ mod receiver;
 
 mod api;
 mod broken_end_to_end;
+mod closed_pipe;
 mod compare;
 mod counts;
 mod dashboards;
@@ -27,3 +28,4 @@ mod references;
 mod shipped;
 mod sql;
 mod strays;
+mod together;

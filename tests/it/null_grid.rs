@@ -2,7 +2,7 @@
 //! grid is `driftline bench null --grid`.
 
 use driftline::cli::bench::dependent::{Dependence, LEVEL, dependent, discoveries};
-use driftline::cli::bench::grid::{Case, Grid};
+use driftline::cli::bench::grid::{Case, Grid, Larger};
 use driftline::cli::bench::made_up::Kind;
 use driftline::stats::Statistic;
 
@@ -14,6 +14,7 @@ fn hard_cells() -> Vec<Case> {
         kind,
         window: 200,
         times,
+        larger: Larger::Reference,
         bins,
     };
     vec![

@@ -30,43 +30,66 @@ pub(super) const MISTAKEN: f64 = 0.001;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Case {
     pub kind: Kind,
-    /// Rows of the window, and how many times as many the reference has.
+    /// Rows of the smaller side, and how many times as many the larger one has.
     pub window: usize,
     pub times: usize,
+    /// Which side that is: the reference, or the window.
+    pub larger: Larger,
     /// Numeric bins.
     pub bins: usize,
 }
 
+/// The side with more rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Larger {
+    Reference,
+    Window,
+}
+
 impl Case {
     fn name(&self) -> String {
-        let Case {
-            window,
-            times,
-            bins,
-            kind,
-        } = self;
-        match kind {
-            Kind::Numbers => format!("n={window} m={times}n bins={bins}"),
-            Kind::Categories(categories) => format!("n={window} m={times}n K={categories}"),
+        let (reference, window) = self.rows();
+        match self.kind {
+            Kind::Numbers => format!("{reference} against {window}, {} bins", self.bins),
+            Kind::Categories(categories) => {
+                format!("{reference} against {window}, K={categories}")
+            }
+        }
+    }
+
+    /// Rows of the reference and of the window.
+    fn rows(&self) -> (usize, usize) {
+        let more = self.window * self.times;
+        match self.larger {
+            Larger::Reference => (more, self.window),
+            Larger::Window => (self.window, more),
         }
     }
 }
 
-/// Every cell that is promised: windows of 200, 1,000 and 10,000 rows, references as large, 5 and 20 times as large;
-/// 10, 20 and 50 bins; 2, 10, 50 and 100 categories.
-pub fn whole() -> Vec<Case> {
+/// Rows of the smaller side in the cells that are promised.
+pub const SIZES: [usize; 3] = [200, 1_000, 10_000];
+
+/// Every cell whose smaller side has so many rows: the other one is as large, 5 and 20 times as large, whichever of the
+/// two is the reference; 10, 20 and 50 bins; 2, 10, 50 and 100 categories.
+pub fn of_size(window: usize) -> Vec<Case> {
     let mut cases = Vec::new();
-    for window in [200, 1_000, 10_000] {
-        for times in [1, 5, 20] {
-            let case = |kind, bins| Case {
-                kind,
-                window,
-                times,
-                bins,
-            };
-            cases.extend([10, 20, 50].map(|bins| case(Kind::Numbers, bins)));
-            cases.extend([2, 10, 50, 100].map(|k| case(Kind::Categories(k), 10)));
-        }
+    for (times, larger) in [
+        (1, Larger::Reference),
+        (5, Larger::Reference),
+        (20, Larger::Reference),
+        (5, Larger::Window),
+        (20, Larger::Window),
+    ] {
+        let case = |kind, bins| Case {
+            kind,
+            window,
+            times,
+            larger,
+            bins,
+        };
+        cases.extend([10, 20, 50].map(|bins| case(Kind::Numbers, bins)));
+        cases.extend([2, 10, 50, 100].map(|k| case(Kind::Categories(k), 10)));
     }
     cases
 }
@@ -215,8 +238,9 @@ fn p_values(
     case: &Case,
     rng: &mut Pcg64Mcg,
 ) -> anyhow::Result<Vec<(&'static str, Statistic, f64)>> {
-    let reference = case.kind.draw(case.window * case.times, Shift::None, rng);
-    let window = case.kind.draw(case.window, Shift::None, rng);
+    let (reference_rows, window_rows) = case.rows();
+    let reference = case.kind.draw(reference_rows, Shift::None, rng);
+    let window = case.kind.draw(window_rows, Shift::None, rng);
     let (before, now) = made_up::counts(&reference, &window, case.bins);
     let mut found = of_windows(&[reference], &window, case.bins)?
         .into_iter()

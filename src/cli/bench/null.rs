@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::dependent::{self, Dependence};
-use super::grid::{self, Grid};
+use super::grid::{self, Case, Grid};
 use crate::cli::demo::FLIGHTS;
 use crate::event::{DAY, Millis, Span, WEEK};
 use crate::profile::{ColumnRules, CompiledLayout, Layout, Profile};
@@ -63,6 +63,9 @@ pub struct NullArguments {
     /// Fresh references and windows for each cell of the grid.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     replicates: u32,
+    /// Rows of the smaller side, of those that the grid has; the larger one has up to 20 times as many.
+    #[arg(long, value_delimiter = ',', default_values_t = grid::SIZES)]
+    rows: Vec<usize>,
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -73,7 +76,13 @@ pub struct NullArguments {
 /// When the flights cannot be read, or made-up rows not be counted.
 pub fn run(arguments: &NullArguments) -> anyhow::Result<ExitCode> {
     if arguments.grid {
-        return made_up(arguments.replicates, arguments.seed);
+        let cases: Vec<Case> = arguments
+            .rows
+            .iter()
+            .copied()
+            .flat_map(grid::of_size)
+            .collect();
+        return made_up(&cases, arguments.replicates, arguments.seed);
     }
     flights().map(|()| ExitCode::SUCCESS)
 }
@@ -83,12 +92,12 @@ const ORDERED: [Statistic; 2] = [Statistic::Psi, Statistic::LInfinity];
 /// A threshold that speaks this many times as often as promised has failed.
 const FAILED: f64 = 2.0;
 
-fn made_up(replicates: u32, seed: u64) -> anyhow::Result<ExitCode> {
+fn made_up(cases: &[Case], replicates: u32, seed: u64) -> anyhow::Result<ExitCode> {
     let mut broken = false;
     println!(
         "Quiet windows of made-up rows, {replicates} fresh references and windows for each cell:\n"
     );
-    let grid = Grid::run(&grid::whole(), replicates, seed)?;
+    let grid = Grid::run(cases, replicates, seed)?;
     println!("{}", grid.summary());
     for (what, shares) in [("above", grid.above()), ("below", grid.below())] {
         for share in shares {

@@ -8,8 +8,13 @@ use std::fmt::Write as _;
 
 use rayon::prelude::*;
 
+use rand_pcg::rand_core::Rng as _;
+
 use super::grid::{LEVELS, generator, of_profiles, of_windows};
-use super::made_up::{Kind, Shift};
+use super::made_up::{Kind, Rows, Shift};
+use crate::cli::compare::p_value_on_rows;
+use crate::query::{ColumnRows, NumberRows};
+use crate::reference::two_sample::Draws;
 use crate::stats::Statistic;
 
 /// Rows of a window; the reference has [`TIMES`] times as many.
@@ -26,6 +31,20 @@ pub const SHIFTS: [(Kind, Shift); 5] = [
 ];
 /// Bins of numbers.
 const BINS: usize = 10;
+
+/// What is asked of the rows themselves.
+const ON_ROWS: [Statistic; 10] = [
+    Statistic::KolmogorovSmirnov,
+    Statistic::Wasserstein,
+    Statistic::Energy,
+    Statistic::CramerVonMises,
+    Statistic::AndersonDarling,
+    Statistic::MannWhitney,
+    Statistic::WelchT,
+    Statistic::VarianceShift,
+    Statistic::QuantileShift,
+    Statistic::DomainClassifier,
+];
 
 /// What `driftline bench power` takes.
 #[derive(Debug, clap::Args)]
@@ -47,7 +66,12 @@ pub struct Power {
     pub window: usize,
     /// In the order of the table.
     pub seen: Vec<(Statistic, f64)>,
+    /// Those that look at rows, of numbers alone.
+    pub on_rows: Vec<(Statistic, f64)>,
 }
+
+/// p-values by statistic of one replicate, from profiles and from rows.
+type PValues = Vec<(Statistic, f64)>;
 
 /// Detection rates at a level of 5 %.
 ///
@@ -66,10 +90,13 @@ pub fn measure(
             let mut rng = generator(seed, window as u64, replicate);
             let before = kind.draw(window * TIMES, Shift::None, &mut rng);
             let now = kind.draw(window, shift, &mut rng);
-            of_windows(&[before], &now, BINS)
+            let draws = Draws::new(LEVELS[0], rng.next_u64());
+            let on_rows = on_rows(&before, &now, &draws)?;
+            Ok((of_windows(&[before], &now, BINS)?, on_rows))
         })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let seen = |statistic: Statistic| {
+        .collect::<anyhow::Result<Vec<(PValues, PValues)>>>()?;
+    let (of_profile, of_rows): (Vec<PValues>, Vec<PValues>) = found.into_iter().unzip();
+    let seen = |found: &[PValues], statistic: Statistic| {
         let p_values = found.iter().flatten().filter(|one| one.0 == statistic);
         let (all, small) = p_values.fold((0_u32, 0_u32), |(all, small), one| {
             (all + 1, small + u32::from(one.1 <= LEVELS[0]))
@@ -79,8 +106,35 @@ pub fn measure(
     Ok(Power {
         shift,
         window,
-        seen: of_profiles().into_iter().filter_map(seen).collect(),
+        seen: of_profiles()
+            .into_iter()
+            .filter_map(|statistic| seen(&of_profile, statistic))
+            .collect(),
+        on_rows: ON_ROWS
+            .into_iter()
+            .filter_map(|statistic| seen(&of_rows, statistic))
+            .collect(),
     })
+}
+
+/// Nothing for categories: what looks at rows looks at numbers.
+fn on_rows(before: &Rows, now: &Rows, draws: &Draws) -> anyhow::Result<PValues> {
+    let (Rows::Numbers(before), Rows::Numbers(now)) = (before, now) else {
+        return Ok(Vec::new());
+    };
+    let rows = |values: &[f64]| {
+        ColumnRows::Numbers(NumberRows {
+            values: values.to_vec(),
+            ..NumberRows::default()
+        })
+    };
+    let (before, now) = (rows(before), rows(now));
+    let mut found = Vec::new();
+    for statistic in ON_ROWS {
+        let p_value = p_value_on_rows(statistic, &before, &now, draws)?;
+        found.extend(p_value.map(|p_value| (statistic, p_value)));
+    }
+    Ok(found)
 }
 
 /// Prints the table as Markdown.
@@ -134,16 +188,28 @@ fn table(kind: Kind, shift: Shift, powers: &[Power]) -> String {
     let Some(first) = powers.first() else {
         return text;
     };
-    for (statistic, _) in &first.seen {
-        let _ = write!(text, "| `{}` |", statistic.name());
+    let mut line = |name: &str, statistic: Statistic, of: fn(&Power) -> &PValues| {
+        let _ = write!(text, "| {name} |");
         for power in powers {
-            let rate = power.seen.iter().find(|one| one.0 == *statistic);
+            let rate = of(power).iter().find(|one| one.0 == statistic);
             let _ = match rate {
                 Some((_, rate)) => write!(text, " {:.0} % |", 100.0 * rate),
                 None => write!(text, " |"),
             };
         }
         text.push('\n');
+    };
+    for (statistic, _) in &first.seen {
+        line(&format!("`{}`", statistic.name()), *statistic, |power| {
+            &power.seen
+        });
+    }
+    for (statistic, _) in &first.on_rows {
+        line(
+            &format!("`{}` on rows", statistic.name()),
+            *statistic,
+            |power| &power.on_rows,
+        );
     }
     text
 }
@@ -170,12 +236,14 @@ mod tests {
                 shift,
                 window,
                 seen: vec![(Statistic::Psi, 0.25)],
+                on_rows: vec![(Statistic::KolmogorovSmirnov, 0.5)],
             })
             .into();
         assert_eq!(
             table(Kind::Categories(10), shift, &powers),
             "**5 percentage points move between two of 10 categories**\n\n\
-             | statistic | n = 500 | n = 2000 |\n|---|---:|---:|\n| `psi` | 25 % | 25 % |\n"
+             | statistic | n = 500 | n = 2000 |\n|---|---:|---:|\n| `psi` | 25 % | 25 % |\n\
+             | `ks` on rows | 50 % | 50 % |\n"
         );
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::asked::{Asked, Asks};
 use super::profiles::{Choice, Counted};
-use super::report::{ColumnReport, Line, Report, Side, together};
+use super::report::{ColumnReport, Line, Report, Side, Skipped, together};
 use super::rows::{self, Pair};
 use super::{CompareArguments, Correction, many, profiles, vendor};
 use crate::profile::ColumnRules;
@@ -40,11 +42,12 @@ pub async fn report(arguments: &CompareArguments) -> anyhow::Result<Report> {
         File::of(&arguments.reference)?,
         File::of(&arguments.current)?,
     );
+    let columns = arguments.columns.concat();
     let choice = Choice {
-        columns: &arguments.columns,
+        columns: &columns,
         rules: ColumnRules {
-            categorical: arguments.categorical.clone(),
-            numeric: arguments.numeric.clone(),
+            categorical: arguments.categorical.concat(),
+            numeric: arguments.numeric.concat(),
             ..ColumnRules::default()
         },
         time: arguments.time.as_deref(),
@@ -97,6 +100,18 @@ fn null_of(statistic: Statistic) -> &'static str {
     }
 }
 
+/// Why columns were skipped, to be appended to a sentence.
+fn left_out(skipped: &[Skipped]) -> String {
+    let reasons: Vec<String> = skipped
+        .iter()
+        .map(|one| format!("{} ({})", one.column, one.why))
+        .collect();
+    match reasons.is_empty() {
+        true => String::new(),
+        false => format!("; not compared: {}", reasons.join(", ")),
+    }
+}
+
 struct Judging<'a> {
     arguments: &'a CompareArguments,
     asks: &'a Asks,
@@ -116,7 +131,8 @@ impl Judging<'_> {
             .collect();
         anyhow::ensure!(
             !asked.is_empty() || !self.asks.many.is_empty(),
-            "nothing to compare: no column of the reference is of a kind that the statistics asked for apply to"
+            "nothing to compare: no column of the reference is of a kind that the statistics asked for apply to{}",
+            left_out(&self.counted.skipped)
         );
         let deciding = asked
             .iter()
@@ -129,46 +145,58 @@ impl Judging<'_> {
             _ => self.arguments.alpha / deciding.max(1) as f64,
         };
         let rows = self.on_rows(&asked, level).await?;
-        for (column, asked) in asked {
-            let lines = asked
-                .iter()
-                .enumerate()
-                .map(|(place, asked)| {
-                    let line = match rows.get(&(column, place)) {
-                        Some(line) => line.clone(),
-                        None => self.on_profiles(column, asked, level),
-                    };
-                    Line {
-                        decides: asked.decides,
-                        ..line
-                    }
-                })
-                .collect();
-            report.columns.push(ColumnReport {
-                column: self.counted.layout.columns[column].name.clone(),
-                kind: if self.counted.numeric(column) {
-                    "numeric"
-                } else {
-                    "categorical"
-                },
-                verdict: Verdict::NoData,
-                statistics: lines,
-            });
-        }
+        // What chance makes of a column takes longer to find than its counts: every core takes some columns.
+        report.columns = asked
+            .par_iter()
+            .map(|(column, asked)| self.column(*column, asked, level, &rows))
+            .collect();
         report.multivariate = self.of_many(level).await?;
         self.adjust(report);
         Ok(())
     }
 
-    /// A statistic that the profiles hold.
-    fn on_profiles(&self, column: usize, asked: &Asked, level: f64) -> Line {
+    /// One column, with the lines that were found on `rows`.
+    fn column(
+        &self,
+        column: usize,
+        asked: &[Asked],
+        level: f64,
+        rows: &BTreeMap<(usize, usize), Line>,
+    ) -> ColumnReport {
+        // Together: all statistics of a column are judged by the same draws.
+        let counted: Vec<Statistic> = (0..asked.len())
+            .filter(|place| !rows.contains_key(&(column, *place)))
+            .map(|place| asked[place].statistic)
+            .collect();
         let every = self.arguments.every;
-        let mut scores = self
-            .counted
-            .scores(column, &[asked.statistic], level, every);
-        let mut line = Line::of(scores.remove(0), every.is_some());
-        self.floor(&mut line);
-        line
+        let scores = self.counted.scores(column, &counted, level, every);
+        let lines = asked.iter().enumerate().filter_map(|(place, asked)| {
+            let line = match rows.get(&(column, place)) {
+                Some(line) => line.clone(),
+                None => {
+                    let score = scores
+                        .iter()
+                        .find(|score| score.statistic == asked.statistic.name())?;
+                    let mut line = Line::of(score.clone(), every.is_some());
+                    self.floor(&mut line);
+                    line
+                }
+            };
+            Some(Line {
+                decides: asked.decides,
+                ..line
+            })
+        });
+        ColumnReport {
+            column: self.counted.layout.columns[column].name.clone(),
+            kind: if self.counted.numeric(column) {
+                "numeric"
+            } else {
+                "categorical"
+            },
+            verdict: Verdict::NoData,
+            statistics: lines.collect(),
+        }
     }
 
     /// A floor of the user's takes the place of the statistic's own.

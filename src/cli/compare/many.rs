@@ -17,10 +17,10 @@ use crate::stats::multivariate::random_fourier::{self, Frequencies};
 use crate::stats::multivariate::{
     Kernel, Labels, Matrix, MultivariateError, Permuted, contribution, cross_mmd, energy_nd, mmd,
 };
-use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
+use crate::stats::score::{Digits, Score, Threshold, ThresholdSource, Verdict};
 use crate::stats::{Statistic, student_tail};
 
-use sample::{Complete, Sampled};
+use sample::{Complete, Numbers, Sampled};
 
 /// Most labellings that are drawn; a level that needs more is refused.
 const MOST_PERMUTATIONS: usize = 99_999;
@@ -135,8 +135,10 @@ pub fn judge(
     });
     let side = if matters { "above" } else { "not above" };
     score.reason = format!(
-        "{} {:.4}: {p}the effect {:.4} is {side} the floor {floor}",
-        entry.name, found.value, found.effect
+        "{} {}: {p}the effect {} is {side} the floor {floor}",
+        entry.name,
+        Digits(found.value, 4),
+        Digits(found.effect, 4)
     );
     Ok(score)
 }
@@ -187,7 +189,7 @@ fn measure(
                 moved,
             ))
         }
-        Statistic::AttributionNdcg => attributions(&numbers.reference, &numbers.current),
+        Statistic::AttributionNdcg => attributions(&numbers, settings.all_columns),
         Statistic::PcaReconstruction => {
             let complete = numbers.complete()?;
             left_out(&complete, parameters);
@@ -322,7 +324,11 @@ fn pca(
         p_value: Some(p_value),
         threshold: None,
         draws: None,
-        moved: format!("error {:.4} → {:.4}", quiet.mean, found.mean_euclidean),
+        moved: format!(
+            "error {} → {}",
+            Digits(quiet.mean, 4),
+            Digits(found.mean_euclidean, 4)
+        ),
     })
 }
 
@@ -348,13 +354,29 @@ fn domain(sampled: &Sampled, settings: &Settings, seed: u64) -> Result<Found, Mu
     })
 }
 
+/// How columns of attributions are called, in lower case.
+const ATTRIBUTIONS: [&str; 2] = ["attribution", "shap"];
+
 /// Files of attributions: each column is a feature's, compared by the mean of absolute values. It has no null; the
-/// convention's 0.90 decides.
-fn attributions(reference: &[Vec<f64>], current: &[Vec<f64>]) -> Result<Found, MultivariateError> {
+/// convention's 0.90 decides. Columns that are not called attributions are values of features, whose sizes say nothing
+/// of what mattered, unless `all` says otherwise.
+fn attributions(numbers: &Numbers, all: bool) -> Result<Found, MultivariateError> {
+    let named = |name: &String| {
+        let name = name.to_lowercase();
+        let name = name.strip_prefix("features.").unwrap_or(&name);
+        ATTRIBUTIONS.iter().any(|begin| name.starts_with(begin))
+    };
+    let places: Vec<usize> = (0..numbers.names.len())
+        .filter(|&place| all || named(&numbers.names[place]))
+        .collect();
+    if places.is_empty() {
+        return Err(MultivariateError::NoAttributions);
+    }
     let means = |columns: &[Vec<f64>]| -> Vec<f64> {
-        columns
+        places
             .iter()
-            .map(|column| {
+            .map(|&place| {
+                let column = &columns[place];
                 let usable: Vec<f64> = column
                     .iter()
                     .copied()
@@ -365,8 +387,12 @@ fn attributions(reference: &[Vec<f64>], current: &[Vec<f64>]) -> Result<Found, M
             })
             .collect()
     };
-    let value = ndcg(&means(reference), &means(current), Ties::Given)
-        .ok_or(MultivariateError::NoColumns)?;
+    let value = ndcg(
+        &means(&numbers.reference),
+        &means(&numbers.current),
+        Ties::Given,
+    )
+    .ok_or(MultivariateError::NoColumns)?;
     Ok(Found {
         value,
         effect: 1.0 - value,
@@ -396,6 +422,8 @@ struct Settings {
     logistic: bool,
     folds: usize,
     of: Correlation,
+    /// Whether every numeric column is an attribution.
+    all_columns: bool,
 }
 
 impl Settings {
@@ -477,6 +505,7 @@ impl Settings {
             })?,
             logistic: one("learner", &["forest", "logistic"])? == "logistic",
             folds: whole("folds", 2, 20)?,
+            all_columns: one("columns", &["named", "all"])? == "all",
             of: match one("of", &["pearson", "spearman"])? {
                 "spearman" => Correlation::Spearman,
                 _ => Correlation::Pearson,

@@ -48,10 +48,17 @@ pub async fn count(
     let (only, mut skipped) = chosen(reference, &known, choice.columns)?;
     known_names(reference, &known, &choice.rules)?;
     let sample = query::sample_columns(reference, None, Some(&only)).await?;
-    let layout = Arc::new(Layout::learn(&sample, &choice.rules));
+    let mut layout = Layout::learn(&sample, &choice.rules);
     drop(sample);
-    let compiled = Arc::new(CompiledLayout::new(Arc::clone(&layout)));
     let there = query::column_names(current, None).await?;
+    // A column that was all null and has values now has moved as far as a column can.
+    let silent = of_profile(&there, layout.without_values());
+    if !silent.is_empty() {
+        let sample = query::sample_columns(current, None, Some(&silent)).await?;
+        layout.take_values_from(Layout::learn(&sample, &choice.rules));
+    }
+    let layout = Arc::new(layout);
+    let compiled = Arc::new(CompiledLayout::new(Arc::clone(&layout)));
     skipped.extend(of_current_alone(&known, &there, choice.columns));
     let only_there: Vec<String> = there.iter().map(|(name, _)| name.clone()).collect();
     let (of_reference, of_current) = tokio::join!(
@@ -183,6 +190,23 @@ fn is_named((name, profiled): &(String, Option<String>), glob: &str) -> bool {
         || profiled
             .as_deref()
             .is_some_and(|name| glob::matches(glob, name))
+}
+
+/// The file's names of columns of the layout.
+fn of_profile<'a>(
+    there: &[(String, Option<String>)],
+    names: impl Iterator<Item = &'a str>,
+) -> Vec<String> {
+    let names: Vec<&str> = names.collect();
+    there
+        .iter()
+        .filter(|(_, profiled)| {
+            profiled
+                .as_deref()
+                .is_some_and(|name| names.contains(&name))
+        })
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn of_current_alone(

@@ -15,7 +15,7 @@ use super::asked::Asked;
 use crate::query::ColumnRows;
 use crate::reference::two_sample::{Draws, Surprise};
 use crate::stats::Statistic;
-use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
+use crate::stats::score::{Digits, Score, Threshold, ThresholdSource, Verdict};
 use crate::stats::table::Data;
 
 use settings::Settings;
@@ -172,8 +172,9 @@ fn score(
     (score.method, score.moved) = (found.method.to_owned(), found.moved);
     score.parameters.extend(found.parameters);
     let name = entry.name;
+    let (value, effect) = (Digits(found.value, 4), Digits(found.effect, 4));
     let Some(null) = found.null else {
-        score.reason = format!("{name} {:.4} has no null distribution here", found.value);
+        score.reason = format!("{name} {value} has no null distribution here");
         return score;
     };
     score.p_value = Some(null.p_value);
@@ -191,18 +192,16 @@ fn score(
     (score.verdict, score.reason) = if p > level {
         (
             Verdict::Ok,
-            format!("{name} {:.4}: p {p:.3} is above {level:.2e}", found.value),
+            format!("{name} {value}: p {p:.3} is above {level:.2e}"),
         )
     } else if found.effect <= floor {
         let text = format!(
-            "{name} {:.4}: p {p:.1e} is not above {level:.2e}, but the effect {:.4} is not above the floor {floor}",
-            found.value, found.effect
+            "{name} {value}: p {p:.1e} is not above {level:.2e}, but the effect {effect} is not above the floor {floor}"
         );
         (Verdict::Ok, text)
     } else {
         let text = format!(
-            "{name} {:.4}: p {p:.1e} is not above {level:.2e}, and the effect {:.4} is above the floor {floor}",
-            found.value, found.effect
+            "{name} {value}: p {p:.1e} is not above {level:.2e}, and the effect {effect} is above the floor {floor}"
         );
         (Verdict::Drift, text)
     };

@@ -53,10 +53,10 @@ pub fn markdown(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "## {}\n", headline(report))?;
     writeln!(
         out,
-        "Reference `{}` ({} rows), current `{}` ({} rows); {}.\n",
-        report.reference.file,
+        "Reference {} ({} rows), current {} ({} rows); {}.\n",
+        code(&report.reference.file),
         report.reference.rows,
-        report.current.file,
+        code(&report.current.file),
         report.current.rows,
         promise(report)
     )?;
@@ -67,19 +67,52 @@ pub fn markdown(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     });
     writeln!(out, "|{}|", rule.collect::<Vec<_>>().join("|"))?;
     for row in table(report) {
-        let cells = row.map(|cell| cell.replace('|', "\\|"));
+        let mut cells = row;
+        // The others are our own words and numbers.
+        for of_the_file in [0, HEAD.len() - 1] {
+            cells[of_the_file] = plain(&cells[of_the_file]);
+        }
         writeln!(out, "| {} |", cells.join(" | "))?;
     }
     if !report.skipped.is_empty() {
         writeln!(out, "\nNot compared:\n")?;
     }
     for skipped in &report.skipped {
-        writeln!(out, "- `{}`: {}", skipped.column, skipped.why)?;
+        writeln!(out, "- {}: {}", code(&skipped.column), plain(&skipped.why))?;
     }
     for reason in unjudged(report) {
-        writeln!(out, "\n{reason}")?;
+        writeln!(out, "\n{}", plain(&reason))?;
     }
     Ok(())
+}
+
+/// Text that Markdown shows as it is, in a cell of a table too: names and categories come from files.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => out.push(' '),
+            '\\' | '|' | '`' | '*' | '<' | '>' | '[' | ']' | '~' | '&' => {
+                out.push('\\');
+                out.push(character);
+            }
+            // Inside a word it is not read as emphasis.
+            '_' if out.ends_with(' ') || out.is_empty() => out.push_str("\\_"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Text as inline code, between more backticks than it has in a row.
+fn code(text: &str) -> String {
+    let text = text.replace(['\n', '\r'], " ");
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    match text.starts_with('`') || text.ends_with('`') {
+        true => format!("{fence} {text} {fence}"),
+        false => format!("{fence}{text}{fence}"),
+    }
 }
 
 const HEAD: [&str; 8] = [
@@ -227,7 +260,20 @@ fn short(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::{code, plain, short};
+
+    #[test]
+    fn names_from_files_cannot_break_a_table() {
+        assert_eq!(plain("a|b\nc"), "a\\|b c");
+        assert_eq!(
+            plain("<b>*x*</b> [y](z) `q` l_infinity"),
+            "\\<b\\>\\*x\\*\\</b\\> \\[y\\](z) \\`q\\` l_infinity"
+        );
+        assert_eq!(plain("ends with \\"), "ends with \\\\");
+        assert_eq!(code("plain.csv"), "`plain.csv`");
+        assert_eq!(code("a`b``c"), "```a`b``c```");
+        assert_eq!(code("`"), "`` ` ``");
+    }
 
     #[test]
     fn numbers_are_short_and_never_lose_their_size() {

@@ -6,7 +6,7 @@ use super::report::{ColumnReport, Line, parameters, together};
 use super::rows::Pair;
 use crate::query::ColumnRows;
 use crate::stats::compat::{Column, Judged, Refused, Vendor};
-use crate::stats::score::Verdict;
+use crate::stats::score::{Digits, Verdict};
 
 /// A column by the vendor's statistics of these names, or by its default one.
 ///
@@ -26,7 +26,10 @@ pub fn judge(vendor: Vendor, names: &[String], pair: Pair<'_>) -> anyhow::Result
             // A statistic of the other kind of column.
             Err(Refused::Unknown { name, .. }) if known(vendor, &name) => None,
             Err(unknown @ Refused::Unknown { .. }) if !names.is_empty() => Some(Err(unknown)),
-            Err(refused) => Some(Ok(refused_line(name, &refused, pair))),
+            Err(refused) => {
+                let name = name.unwrap_or_else(|| vendor.refused_statistic(&refused, reference));
+                Some(Ok(refused_line(name, &refused, pair)))
+            }
         })
         .collect::<Result<_, _>>()?;
     Ok(ColumnReport {
@@ -81,15 +84,17 @@ fn judged_line(judged: Judged, pair: Pair<'_>) -> Line {
         (Some(true), Some(threshold)) => (
             Verdict::Drift,
             format!(
-                "{name} calls {} {:.4} drift at its threshold {threshold}",
-                judged.statistic, judged.value
+                "{name} calls {} {} drift at its threshold {threshold}",
+                judged.statistic,
+                Digits(judged.value, 4)
             ),
         ),
         (Some(_), Some(threshold)) => (
             Verdict::Ok,
             format!(
-                "{name} calls {} {:.4} quiet at its threshold {threshold}",
-                judged.statistic, judged.value
+                "{name} calls {} {} quiet at its threshold {threshold}",
+                judged.statistic,
+                Digits(judged.value, 4)
             ),
         ),
         _ => (
@@ -109,10 +114,10 @@ fn judged_line(judged: Judged, pair: Pair<'_>) -> Line {
     }
 }
 
-fn refused_line(name: Option<&str>, refused: &Refused, pair: Pair<'_>) -> Line {
+fn refused_line(name: &str, refused: &Refused, pair: Pair<'_>) -> Line {
     Line {
         reason: refused.to_string(),
-        ..blank(name.unwrap_or("default"), pair)
+        ..blank(name, pair)
     }
 }
 

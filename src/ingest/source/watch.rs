@@ -21,6 +21,7 @@ const IDLE_CHECK: Duration = Duration::from_millis(500);
 impl Reader {
     /// Broker offsets, for people who look at lag with Kafka's own tools; nothing of ours reads them.
     pub(super) fn show_lag(&mut self) {
+        self.lag_shown = Some(Instant::now());
         let mut list = TopicPartitionList::new();
         let mut stalled = false;
         for (partition, owned) in &mut self.owned {

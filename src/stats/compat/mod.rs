@@ -77,6 +77,8 @@ pub enum Refused {
         kind: Kind,
         offered: String,
     },
+    #[error("{vendor} has no statistic for a {kind} column here")]
+    NoneOfKind { vendor: Vendor, kind: Kind },
     #[error(
         "the reference is {reference}, the current column {current}: a value needs two of one kind"
     )]
@@ -145,6 +147,20 @@ impl Vendor {
         }
     }
 
+    /// What a refusal is about: the statistic that was undefined, or that the tool would have picked for the reference
+    /// alone; the tool itself where it has none for such a column.
+    pub fn refused_statistic(self, refused: &Refused, reference: Column) -> &'static str {
+        if let Refused::Undefined { statistic, .. } = refused {
+            return statistic;
+        }
+        let (kind, rows, distinct) = match Sides::new(reference, reference) {
+            Ok(sides) => (sides.kind(), sides.reference_rows(), sides.distinct()),
+            Err(_) => (reference.kind(), 0, 0),
+        };
+        self.default_statistic(kind, rows, distinct)
+            .unwrap_or(self.name())
+    }
+
     /// The tool's value for two columns, by the statistic of that name, or by its default one.
     ///
     /// ```
@@ -167,7 +183,7 @@ impl Vendor {
             Some(name) => name,
             None => self
                 .default_statistic(kind, sides.reference_rows(), sides.distinct())
-                .unwrap_or("default"),
+                .ok_or(Refused::NoneOfKind { vendor: self, kind })?,
         };
         let known = self.statistics(kind).iter().find(|name| **name == asked);
         let Some(&statistic) = known else {
@@ -344,4 +360,42 @@ pub(crate) fn parameters(
     list: impl IntoIterator<Item = (&'static str, String)>,
 ) -> BTreeMap<&'static str, String> {
     list.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_named_by_what_was_refused() {
+        let (numbers, none) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], [f64::NAN; 3]);
+        let (reference, empty) = (Column::Numeric(&numbers), Column::Numeric(&none));
+        let words = [Some("a"), Some("b")];
+        let named = |vendor: Vendor, reference, current| {
+            let refused = vendor.score(None, reference, current).expect_err("refused");
+            (
+                vendor.refused_statistic(&refused, reference),
+                refused.to_string(),
+            )
+        };
+        assert_eq!(
+            named(Vendor::Evidently, reference, empty),
+            ("ks", "the current column has no usable value".to_owned())
+        );
+        assert_eq!(
+            named(Vendor::NannyMl, empty, reference),
+            (
+                "jensen_shannon",
+                "the reference column has no usable value".to_owned()
+            )
+        );
+        let words = Column::Categorical(&words);
+        assert_eq!(
+            named(Vendor::Frouros, words, words),
+            (
+                "frouros",
+                "frouros has no statistic for a categorical column here".to_owned()
+            )
+        );
+    }
 }

@@ -43,6 +43,8 @@ pub struct Fitted<'a> {
     statistic: &'static str,
     reference: Column<'a>,
     form: Form,
+    /// The reference's range is wider than a float can say.
+    endless: bool,
 }
 
 enum Form {
@@ -70,10 +72,12 @@ impl<'a> Fitted<'a> {
             kind,
             offered: statistics(kind).join(", "),
         })?;
+        let mut endless = false;
         let form = match reference {
             Column::Categorical(_) => Form::Categories,
             Column::Numeric(values) => {
                 let sample = finite(values);
+                endless = is_endless(&sample);
                 match statistic {
                     "jensen_shannon" | "hellinger" => {
                         let axis =
@@ -90,6 +94,7 @@ impl<'a> Fitted<'a> {
             statistic,
             reference,
             form,
+            endless,
         })
     }
 
@@ -112,6 +117,14 @@ impl<'a> Fitted<'a> {
                     return Err(Refused::Empty { side: "current" });
                 }
                 let wasserstein = self.statistic == "wasserstein";
+                // Exact KS looks at ranks alone; bins and areas are made of the range.
+                let ranks = matches!(form, Form::Rows(_)) && !wasserstein;
+                if !ranks && (self.endless || wasserstein && is_endless(&chunk)) {
+                    return Err(Refused::Undefined {
+                        statistic: self.statistic,
+                        reason: "the range of its values is wider than a float can say",
+                    });
+                }
                 let value = match form {
                     Form::Rows(reference) if wasserstein => {
                         wasserstein_exact::distance(reference, &chunk)
@@ -249,6 +262,13 @@ pub(super) fn score(
         drift: Some(fitted.alerts(&found, threshold)),
         parameters: parameters(written),
     })
+}
+
+/// Whether the distance between the least and the largest value is no float.
+fn is_endless(sample: &Sorted) -> bool {
+    let values = sample.values();
+    let ends = values.first().zip(values.last());
+    ends.is_some_and(|(least, largest)| !(largest - least).is_finite())
 }
 
 fn finite_rows(column: Column) -> usize {

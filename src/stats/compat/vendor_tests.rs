@@ -167,6 +167,26 @@ fn nannyml_approximates_a_large_reference_closely() {
 }
 
 #[test]
+fn nannyml_refuses_a_range_that_is_no_number() {
+    let (reference, chunk) = ([-1e308, 0.0, 1.0, 1e308], [0.0, 1.0]);
+    let of = |statistic, reference: &[f64], chunk: &[f64]| {
+        let fitted = nannyml::Fitted::new(statistic, Column::Numeric(reference)).expect("known");
+        fitted.value(Column::Numeric(chunk))
+    };
+    for (a, b) in [(&reference[..], &chunk[..]), (&chunk[..], &reference[..])] {
+        let refused = of("wasserstein", a, b).expect_err("refused").to_string();
+        assert_eq!(
+            refused,
+            "wasserstein has no value: the range of its values is wider than a float can say"
+        );
+        assert!(of("kolmogorov_smirnov", a, b).is_ok_and(|found| found.value == 0.25));
+    }
+    for statistic in ["jensen_shannon", "hellinger"] {
+        assert!(of(statistic, &reference, &chunk).is_err(), "{statistic}");
+    }
+}
+
+#[test]
 fn nannyml_takes_ten_chunks_where_nothing_is_said() {
     let reference = rows(105, 7, 97, 0.0);
     let found = Vendor::NannyMl.score(

@@ -55,6 +55,10 @@ pub enum MultivariateError {
         "no two columns vary together in both samples, so no correlation can be compared; take other columns"
     )]
     NoPair,
+    #[error(
+        "no column is called an attribution (its name would begin with attribution or shap): values of features do not say what mattered; where every column is one, say columns=all"
+    )]
+    NoAttributions,
     #[error(transparent)]
     Learn(#[from] LearnError),
 }

@@ -53,6 +53,12 @@ const RANKS: Parameter = Parameter {
     meaning: "which correlation: pearson or spearman",
 };
 
+const ATTRIBUTIONS: Parameter = Parameter {
+    name: "columns",
+    default: "named",
+    meaning: "which columns are attributions: named (those whose name begins with attribution or shap) or all",
+};
+
 pub(super) const MATRIX: [Entry; 6] = [
     Entry {
         statistic: Statistic::Mmd,
@@ -148,7 +154,7 @@ pub(super) const MATRIX: [Entry; 6] = [
         formula: "DCG / ideal DCG, DCG = Σ a(f′ᵢ)/log₂(i + 1): the reference's attributions in the order of the current ones",
         unit: "0 to 1; 1 is the same order",
         effect: "1 − the value; below 0.90 is drift by convention",
-        parameters: &[],
+        parameters: &[ATTRIBUTIONS],
         source: "Amazon SageMaker Clarify; Järvelin and Kekäläinen (2002)",
     },
 ];

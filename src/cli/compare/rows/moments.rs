@@ -8,6 +8,7 @@ use super::{Found, Null};
 use crate::query::NumberRows;
 use crate::stats::mean_shift::{self, Moments};
 use crate::stats::quantile_shift::shift;
+use crate::stats::score::Digits;
 use crate::stats::sorted::Sorted;
 use crate::stats::summation::Spread;
 use crate::stats::variance_shift::{brown_forsythe, ratio};
@@ -72,7 +73,11 @@ pub(super) fn measure(
             let effect = (log * log - found.log_standard_error.powi(2))
                 .max(0.0)
                 .sqrt();
-            let moved = format!("deviation {:.4} → {:.4}", before.deviation, now.deviation);
+            let moved = format!(
+                "deviation {} → {}",
+                Digits(before.deviation, 4),
+                Digits(now.deviation, 4)
+            );
             (found.ratio, effect, Null::of_p(p_value), moved)
         }
         Statistic::QuantileShift => {
@@ -98,8 +103,10 @@ pub(super) fn measure(
             let away = (found.difference / unit).abs().min(f64::MAX.sqrt());
             let effect = (away * away - (error / unit).powi(2)).max(0.0).sqrt();
             let moved = format!(
-                "quantile {} from {:.4} → {:.4}",
-                settings.quantile, found.reference, found.current
+                "quantile {} from {} → {}",
+                settings.quantile,
+                Digits(found.reference, 4),
+                Digits(found.current, 4)
             );
             (
                 found.difference,

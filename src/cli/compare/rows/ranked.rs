@@ -10,6 +10,7 @@ use crate::stats::cramer_von_mises::cramer_von_mises;
 use crate::stats::histogram::Missing;
 use crate::stats::ks_exact::{PValue, ks};
 use crate::stats::mann_whitney::mann_whitney;
+use crate::stats::score::Digits;
 use crate::stats::sorted::Sorted;
 use crate::stats::{Statistic, deequ, kolmogorov_smirnov};
 
@@ -48,7 +49,7 @@ pub(super) fn measure(
                 found.distance
             };
             let side = if found.sign > 0 { "fewer" } else { "more" };
-            let moved = format!("{side} values up to {:.4}", found.location);
+            let moved = format!("{side} values up to {}", Digits(found.location, 4));
             let effect = kolmogorov_smirnov::effect(found.distance, n, m);
             parameters.insert("location".to_owned(), found.location.to_string());
             parameters.insert("sign".to_owned(), found.sign.to_string());

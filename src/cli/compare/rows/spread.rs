@@ -11,6 +11,7 @@ use super::settings::{Scale, Settings};
 use super::{Found, Null};
 use crate::query::NumberRows;
 use crate::reference::two_sample::{Draws, tables};
+use crate::stats::score::Digits;
 use crate::stats::sorted::Sorted;
 use crate::stats::summation::Spread;
 use crate::stats::wasserstein_exact::LEAST_DEVIATION;
@@ -100,7 +101,11 @@ pub(super) fn measure(
 /// "mean 35.1 → 62.0".
 pub(super) fn means(a: &Sorted, b: &Sorted) -> Option<String> {
     let (a, b) = (Spread::of(a.finite())?, Spread::of(b.finite())?);
-    Some(format!("mean {:.4} → {:.4}", a.mean, b.mean))
+    Some(format!(
+        "mean {} → {}",
+        Digits(a.mean, 4),
+        Digits(b.mean, 4)
+    ))
 }
 
 /// Pooled values with the rows of either side at them.
