@@ -371,6 +371,24 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// Work that a device would not do, since the last call.
+    pub fn compute_fallbacks(&self, more: u64) {
+        self.inner
+            .families
+            .compute_fallbacks
+            .with_label_values(&NO_LABELS)
+            .inc_by(more);
+    }
+
+    /// The size from which `kernel` runs on the device.
+    pub fn compute_crossover(&self, kernel: &str, size: u64) {
+        self.inner
+            .families
+            .compute_crossover
+            .with_label_values(&[kernel])
+            .set(size as f64);
+    }
+
     pub fn alarm(&self, alarm: Alarm, up: bool) {
         self.inner
             .families

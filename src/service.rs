@@ -17,7 +17,9 @@ mod performing;
 pub mod quality_scores;
 pub mod references;
 mod retraining;
+mod samples;
 mod settling;
+mod together;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +35,8 @@ use crate::api::auth::Access;
 use crate::api::health::{Build, Readiness};
 use crate::api::settle::{self, Settled};
 use crate::api::{self, App, server};
-use crate::config::{Config, Retention, Target};
+use crate::compute::backend::{Choice, Compute};
+use crate::config::{Backend, Config, Retention, Target};
 use crate::event::{DAY, Millis};
 use crate::ingest::ClientConfig;
 use crate::ingest::catalogue::Catalogue;
@@ -171,6 +174,7 @@ impl Service {
                 .iter()
                 .map(|receiver| receiver.name.clone())
                 .collect(),
+            Arc::new(Compute::new(choice(config.compute.backend))),
             tokio::runtime::Handle::current(),
             holder::name(),
             leases.clone(),
@@ -415,6 +419,14 @@ pub fn audience(config: &Config) -> Audience {
     Audience {
         alerts: names(true),
         events: names(false),
+    }
+}
+
+fn choice(backend: Backend) -> Choice {
+    match backend {
+        Backend::Auto => Choice::Auto,
+        Backend::Cpu => Choice::Cpu,
+        Backend::Gpu => Choice::Gpu,
     }
 }
 

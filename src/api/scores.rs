@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::stats::score::{FalseAlarms, Score, Threshold, ThresholdSource};
+use crate::stats::score::{
+    DriftSlice, FalseAlarms, Score, SlicePart, Threshold, ThresholdSource, WorstSlice,
+};
 use crate::store::scores::RuleScore;
 
 /// One statistic of one column in one window.
@@ -42,6 +44,10 @@ pub struct ScoreBody {
     backend: String,
     /// What moved, in a few words.
     moved: String,
+    /// Where in the window the drift is concentrated: for the worst drift of a rule in windows that make its alert
+    /// pending or firing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worst_slice: Option<WorstSliceBody>,
     /// The verdict in a sentence.
     reason: String,
 }
@@ -74,6 +80,65 @@ struct FalseAlarmsBody {
     p90: f64,
 }
 
+/// Slices of one and two features that hold far more of a drift than of the rows.
+#[derive(Debug, Serialize, ToSchema)]
+struct WorstSliceBody {
+    /// In a sentence, also where there is none to tell.
+    #[schema(
+        example = "the drift of delay is concentrated in origin = JFK and dow = 6: 41 % of the shift in 4.0 % of the rows"
+    )]
+    text: String,
+    /// The most concentrated first.
+    slices: Vec<SliceBody>,
+    /// Slices that had enough rows to be looked at.
+    looked_at: u64,
+    /// Rows of the reference that were looked at.
+    rows_reference: u64,
+    /// Rows of the window that were looked at.
+    rows_window: u64,
+    backend: String,
+}
+
+/// One of them, with its part of the rows and of the drift.
+#[derive(Debug, Serialize, ToSchema)]
+struct SliceBody {
+    parts: Vec<SlicePartBody>,
+    /// Of the window's rows, 0 to 1.
+    share_of_rows: f64,
+    /// Of all that has shifted, 0 to 1.
+    share_of_shift: f64,
+}
+
+/// One feature's bin.
+#[derive(Debug, Serialize, ToSchema)]
+struct SlicePartBody {
+    column: String,
+    /// A category, or a range of numbers.
+    bin: String,
+}
+
+impl From<WorstSlice> for WorstSliceBody {
+    fn from(worst: WorstSlice) -> Self {
+        let part = |part: SlicePart| SlicePartBody {
+            column: part.column,
+            bin: part.bin,
+        };
+        let slice = |slice: DriftSlice| SliceBody {
+            parts: slice.parts.into_iter().map(part).collect(),
+            share_of_rows: slice.share_of_rows,
+            share_of_shift: slice.share_of_shift,
+        };
+        Self {
+            text: worst.text,
+            slices: worst.slices.into_iter().map(slice).collect(),
+            looked_at: worst.looked_at,
+            rows_reference: worst.rows_reference,
+            rows_window: worst.rows_window,
+            backend: worst.backend,
+        }
+    }
+}
+
 impl From<RuleScore> for ScoreBody {
     fn from(RuleScore { rule, score }: RuleScore) -> Self {
         Self::new(rule, score)
@@ -99,6 +164,7 @@ impl ScoreBody {
             parameters: score.parameters,
             backend: score.backend,
             moved: score.moved,
+            worst_slice: score.worst_slice.map(WorstSliceBody::from),
             reason: score.reason,
         }
     }

@@ -90,6 +90,7 @@ async fn play(arguments: &DemoArguments) -> anyhow::Result<()> {
     config.data_dir = folder.path.clone();
     config.listen = free_address(arguments.listen)?;
     config.threads = NonZeroUsize::new(usize::from(arguments.threads));
+    config.compute.backend = super::backend(arguments.backend);
     // The year is played faster than time goes by: no partition is idle, however long a step takes.
     config.idle_timeout = DAY;
     let secret = write_secret(&folder.path)?;

@@ -27,7 +27,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+use crate::compute::backend::Choice;
+use crate::config::{Backend, LogFormat};
 use crate::ingest::broker::TopicSpec;
 
 /// Watches machine-learning models in production: exact window statistics from Kafka, drift with a stated
@@ -48,6 +49,9 @@ enum Command {
         /// The service configuration; `driftline config default` prints one to start from.
         #[arg(long)]
         config: PathBuf,
+        /// Where several columns are compared together, instead of what the configuration says.
+        #[arg(long, value_name = "auto|cpu|gpu")]
+        backend: Option<Choice>,
     },
     /// Receive signed requests to retrain, and train, in a process of its own.
     Retrain {
@@ -118,6 +122,9 @@ pub struct DemoArguments {
     /// Reading threads.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub threads: u16,
+    /// Where several columns are compared together.
+    #[arg(long, value_name = "auto|cpu|gpu", default_value = "auto")]
+    pub backend: Choice,
 }
 
 #[derive(Debug, Subcommand)]
@@ -220,7 +227,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Serve { config } => serve::run(&config),
+        Command::Serve { config, backend } => serve::run(&config, backend),
         Command::Retrain { config } => retrain::run(&config),
         Command::Runs(command) => runs::run(&command),
         Command::Models(command) => models::run(&command),
@@ -270,6 +277,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(BenchCommand::Power(arguments)) => {
             bench::power(&arguments).map(|()| ExitCode::SUCCESS)
         }
+    }
+}
+
+/// What the command line says, as the configuration would.
+fn backend(choice: Choice) -> Backend {
+    match choice {
+        Choice::Auto => Backend::Auto,
+        Choice::Cpu => Backend::Cpu,
+        Choice::Gpu => Backend::Gpu,
     }
 }
 

@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::compute::backend::Choice;
 use crate::config::files;
 use crate::service::{Clock, Service};
 
-/// Runs the service. Exit codes: 0 told to stop, 1 something failed, 2 the configuration has problems.
-pub fn run(file: &Path) -> anyhow::Result<ExitCode> {
+/// Runs the service; `backend` takes the place of the configuration's. Exit codes: 0 told to stop, 1 something failed, 2 the configuration has problems.
+pub fn run(file: &Path, backend: Option<Choice>) -> anyhow::Result<ExitCode> {
     let loaded = super::config::load(file).and_then(|config| {
         files::declarations(&config.rules).map(|declarations| (config, declarations))
     });
-    let (config, declarations) = match loaded {
+    let (mut config, declarations) = match loaded {
         Ok(loaded) => loaded,
         Err(problems) => {
             return Ok(ExitCode::from(super::rules::print(
@@ -22,6 +23,9 @@ pub fn run(file: &Path) -> anyhow::Result<ExitCode> {
             )?));
         }
     };
+    if let Some(choice) = backend {
+        config.compute.backend = super::backend(choice);
+    }
     super::start_logging(&config.log.level, config.log.format);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -151,6 +151,10 @@ impl Compute {
         compute
     }
 
+    pub fn choice(&self) -> Choice {
+        self.choice
+    }
+
     /// The device, opened if need be; or why there is none.
     pub fn device(&self) -> Result<&Gpu, &GpuError> {
         self.device

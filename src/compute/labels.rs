@@ -78,6 +78,43 @@ impl Labels {
         labels
     }
 
+    /// The true labels, then for each unit of the first sample, in the order of their first rows, those under which it
+    /// alone is the second sample. Rows of equal `units` keep together; the first `first` rows are the first sample.
+    ///
+    /// ```
+    /// use driftline::compute::labels::Labels;
+    /// let labels = Labels::of_each_unit(&[4, 4, 7, 7, 9, 9], 4);
+    /// assert_eq!((labels.count(), labels.rows()), (3, 6));
+    /// assert_eq!([0, 1, 2].map(|labelling| labels.first(labelling)), [4; 3]);
+    /// ```
+    pub fn of_each_unit(units: &[u32], first: usize) -> Self {
+        let mut others: Vec<u32> = Vec::new();
+        for unit in &units[..first.min(units.len())] {
+            if !others.contains(unit) {
+                others.push(*unit);
+            }
+        }
+        let rows = units.len();
+        let mut labels = Self {
+            rows,
+            count: 1 + others.len(),
+            bits: vec![0; rows.div_ceil(32) * (1 + others.len())],
+        };
+        labels.set(0, |row| row < first);
+        for (labelling, unit) in (1..).zip(others) {
+            labels.set(labelling, |row| units[row] != unit);
+        }
+        labels
+    }
+
+    fn set(&mut self, labelling: usize, is_first: impl Fn(usize) -> bool) {
+        let words = self.words();
+        let bits = &mut self.bits[labelling * words..][..words];
+        for row in (0..self.rows).filter(|&row| is_first(row)) {
+            bits[row / 32] |= 1 << (row % 32);
+        }
+    }
+
     /// Rows that are labelled.
     pub fn rows(&self) -> usize {
         self.rows
@@ -187,6 +224,20 @@ mod tests {
                 assert!(same, "labelling {labelling}, row {row}");
             }
         }
+    }
+
+    #[test]
+    fn each_unit_is_the_second_sample_once() {
+        let units: Vec<u32> = (0..50).map(|row| row / 10).collect();
+        let labels = Labels::of_each_unit(&units, 40);
+        assert_eq!(labels.count(), 5);
+        for row in 0..50 {
+            assert_eq!(labels.is_first(0, row), row < 40);
+            for labelling in 1..5 {
+                assert_eq!(labels.is_first(labelling, row), row / 10 != labelling - 1);
+            }
+        }
+        assert_eq!(Labels::of_each_unit(&[], 0).count(), 1);
     }
 
     #[test]

@@ -73,6 +73,27 @@ impl PairSums {
     }
 }
 
+impl PairSums {
+    /// As [`PairSums::energy`], a row's distance to itself left out: 0 on average if nothing differs, and then often
+    /// below. `None` with fewer than two rows on a side.
+    ///
+    /// ```
+    /// use driftline::compute::pair_sums::PairSums;
+    /// // 0 and 1 against 3 and 5.
+    /// let sums = PairSums { rows: [2, 2], within: [1.0, 2.0], across: 14.0 };
+    /// assert_eq!((sums.energy_unbiased(), sums.energy()), (Some(4.0), Some(5.5)));
+    /// ```
+    pub fn energy_unbiased(&self) -> Option<f64> {
+        let [n, m] = self.rows.map(|rows| rows as f64);
+        (n >= 2.0 && m >= 2.0).then(|| {
+            let apart = 2.0 * self.across / (n * m);
+            let inner =
+                2.0 * self.within[0] / (n * (n - 1.0)) + 2.0 * self.within[1] / (m * (m - 1.0));
+            apart - inner
+        })
+    }
+}
+
 /// The share of labellings with a statistic at least as large as the true one's, which counts itself:
 /// (1 + #{b ≥ observed}) / (1 + B), so never below 1 / (1 + B). `None` if the true labelling has no value or there is
 /// no other; other labellings without a value count as large.

@@ -50,6 +50,7 @@ pub struct Config {
     pub idle_timeout: Millis,
     pub retention: Retention,
     pub lake: Lake,
+    pub compute: Compute,
     /// Polling threads; `None`: one for each core.
     pub threads: Option<NonZeroUsize>,
     pub receivers: Vec<Receiver>,
@@ -95,6 +96,30 @@ pub struct Retention {
     pub rejections: u64,
 }
 
+/// Where statistics that cost the square of the rows are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compute {
+    pub backend: Backend,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backend {
+    /// On a graphics device where there is one and it is measured to be faster.
+    #[default]
+    Auto,
+    Cpu,
+    /// On any device, also one in software.
+    Gpu,
+}
+
+impl Backend {
+    pub const WORDS: [(&str, Backend); 3] = [
+        ("auto", Backend::Auto),
+        ("cpu", Backend::Cpu),
+        ("gpu", Backend::Gpu),
+    ];
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     pub format: LogFormat,
@@ -131,6 +156,7 @@ impl Default for Config {
                 rejections: 100_000,
             },
             lake: Lake::default(),
+            compute: Compute::default(),
             threads: None,
             receivers: Vec::new(),
             retrain: Retrain::default(),
@@ -173,7 +199,7 @@ pub fn parse(source: &str, text: &str) -> Result<Config, Vec<Problem>> {
     }
 }
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "kafka",
     "data_dir",
     "rules",
@@ -185,6 +211,7 @@ const FIELDS: [&str; 15] = [
     "idle_timeout",
     "retention",
     "lake",
+    "compute",
     "threads",
     "receivers",
     "retrain",
@@ -262,6 +289,13 @@ fn read<'a>(check: &mut Checker<'a>, at: &At<'a>) -> Option<Config> {
     }
     if let Some(at) = table.get("lake") {
         lake::read(check, at, &mut config.lake);
+    }
+    if let Some(at) = table.get("compute").cloned()
+        && let Some(table) = check.table(&at, &["backend"])
+        && let Some(at) = table.get("backend")
+    {
+        let read = check.choice(at, &Backend::WORDS);
+        config.compute.backend = read.unwrap_or(config.compute.backend);
     }
     if let Some(at) = table.get("threads") {
         config.threads = match check.text(at) {

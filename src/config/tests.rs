@@ -46,6 +46,7 @@ dedupe: off
 idle_timeout: 2s
 retention: {store: 2MiB, rejections: 15}
 lake: {url: "s3://bucket/d", flush_rows: 5, flush_age: 1m, segment_rows: 6, keep: 7d, keep_bytes: 1GiB, grace: 2s}
+compute: {backend: gpu}
 threads: 3
 receivers:
   - {name: hook, webhook: "https://hooks.example.com/drift", secret_file: /run/whsec}
@@ -114,6 +115,9 @@ log: {format: json, level: "info,driftline::ingest=debug"}
             keep: crate::event::WEEK,
             keep_bytes: 1 << 30,
             grace: 2 * SECOND,
+        },
+        compute: Compute {
+            backend: Backend::Gpu,
         },
         threads: NonZeroUsize::new(3),
         receivers: vec![
@@ -246,7 +250,7 @@ fn secrets_and_variables_do_not_stand_in_the_file() {
         "kafak: {properties: {sasl.password: hunter2}}\npassword: hunter2",
         &[
             "c.yaml:1: kafak: {properties: {sasl.password: (hidden)}}: unknown field; did you mean `kafka`?",
-            "c.yaml:2: password: (hidden): unknown field; known here: kafka, data_dir, rules, listen, auth, commit, limits, dedupe, idle_timeout, retention, lake, threads, receivers, retrain, log",
+            "c.yaml:2: password: (hidden): unknown field; known here: kafka, data_dir, rules, listen, auth, commit, limits, dedupe, idle_timeout, retention, lake, compute, threads, receivers, retrain, log",
         ],
     );
 }

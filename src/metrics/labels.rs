@@ -25,10 +25,14 @@ pub enum Stage {
     Train,
     /// Challenger against champion.
     Gate,
+    /// Several columns of a window together.
+    Together,
+    /// Where a drift is concentrated.
+    Slice,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 11] = [
+    pub const ALL: [Stage; 13] = [
         Stage::Decode,
         Stage::Profile,
         Stage::Merge,
@@ -40,6 +44,8 @@ impl Stage {
         Stage::Measure,
         Stage::Train,
         Stage::Gate,
+        Stage::Together,
+        Stage::Slice,
     ];
 
     pub(super) fn as_str(self) -> &'static str {
@@ -55,6 +61,8 @@ impl Stage {
             Stage::Measure => "measure",
             Stage::Train => "train",
             Stage::Gate => "gate",
+            Stage::Together => "together",
+            Stage::Slice => "slice",
         }
     }
 }

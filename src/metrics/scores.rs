@@ -10,8 +10,8 @@ use super::columns::Columns;
 use super::leased::Judged;
 use super::table::{Families, end};
 use crate::event::{Key, Span};
-use crate::stats::Statistic;
 use crate::stats::score::{Score, Verdict};
+use crate::stats::{Data, Statistic};
 
 /// One score as exported.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,7 +63,10 @@ impl Shown {
         {
             // A column's score is a distance of the table of statistics, or the share of its values with a fault.
             let ratio = Statistic::parse(&score.statistic).is_none();
-            if score.verdict == Verdict::Drift && !ratio {
+            // Several columns together, shown under their rule's name, are no feature.
+            let alone = Statistic::parse(&score.statistic)
+                .is_some_and(|statistic| statistic.entry().from != Data::Matrix);
+            if score.verdict == Verdict::Drift && alone {
                 shown.drifted.insert(score.column.clone());
             }
             let Some(value) = score.value.filter(|value| value.is_finite()) else {

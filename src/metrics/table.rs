@@ -198,6 +198,10 @@ table! {
     commit_conflicts: Counter "driftline_commit_conflicts_total" [];
     /// Time spent in one step of a stage.
     compute: Histogram "driftline_compute_seconds" [stage, backend] in COMPUTE_SECONDS;
+    /// Pieces of work that were meant for a graphics device and were done by the CPU.
+    compute_fallbacks: Counter "driftline_compute_fallbacks_total" [];
+    /// Size from which the kernel runs on the graphics device; absent where there is none or it never pays.
+    compute_crossover: Gauge "driftline_compute_crossover_size" [kernel];
     /// 1 while the alarm is up.
     alarm: Gauge "driftline_alarm" [alarm];
     /// Bytes of the store on disk.

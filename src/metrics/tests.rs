@@ -43,6 +43,7 @@ pub(super) fn score(column: &str, statistic: &str, value: f64, threshold: f64) -
         parameters: BTreeMap::new(),
         backend: "cpu".to_owned(),
         moved: String::new(),
+        worst_slice: None,
         reason: String::new(),
     }
 }
@@ -124,6 +125,8 @@ fn filled() -> Metrics {
     metrics.outbox_pending(1);
     metrics.committed(Duration::from_millis(3), DAY);
     metrics.commit_conflicts(1);
+    metrics.compute_fallbacks(1);
+    metrics.compute_crossover("rbf_mmd", 2048);
     metrics.computed(Stage::Compare, "cpu", Duration::from_millis(3));
     metrics.alarm(Alarm::DiskFull, true);
     metrics.store_size(4096);

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Key, Millis, Span, rfc3339};
-use crate::stats::score::Score;
+use crate::stats::score::{Score, WorstSlice};
 use crate::store::outbox::{self, NewNotification};
 use crate::store::{Result, StoreError, Transaction};
 
@@ -150,6 +150,9 @@ pub struct ColumnChange {
     pub threshold: Option<f64>,
     pub p_value: Option<f64>,
     pub moved: String,
+    /// Where in the window its drift is concentrated; absent where that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_slice: Option<WorstSlice>,
 }
 
 impl From<&Score> for ColumnChange {
@@ -162,6 +165,10 @@ impl From<&Score> for ColumnChange {
             threshold: score.threshold.as_ref().map(|threshold| threshold.value),
             p_value: score.p_value,
             moved: cut(&score.moved),
+            worst_slice: score.worst_slice.clone().map(|slice| WorstSlice {
+                text: cut(&slice.text),
+                ..slice
+            }),
         }
     }
 }
@@ -306,6 +313,7 @@ pub(super) mod tests {
             threshold: Some(0.1),
             p_value: None,
             moved: "above 52.0: 10 % → 93 %".to_string(),
+            worst_slice: None,
         }
     }
 

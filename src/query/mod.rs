@@ -26,6 +26,7 @@ mod error;
 mod file;
 mod functions;
 mod lake;
+mod sample;
 mod sql;
 mod table;
 mod times;
@@ -41,8 +42,10 @@ pub use error::QueryError;
 pub use file::{File, Rows};
 pub use functions::Measure;
 pub use lake::{
-    Ask, DataManifest, DataSource, Ledger, Observations, SourceKind, TrainingAsk, TrainingSet,
-    Unusable, label_ledger, observations, training_set, training_set_again,
+    Ask, DataManifest, DataSource, Ledger, Observations, SampleAsk, SourceKind, TrainingAsk,
+    TrainingSet, Unusable, label_ledger, observations, sample_of_lake, training_set,
+    training_set_again,
 };
+pub use sample::{Keep, RowSample, sample_of_file};
 pub use sql::{Answer, Form, Sql};
 pub use values::{ColumnRows, NumberRows, TextRows, column_rows};

@@ -192,6 +192,7 @@ fn unjudged(
         parameters: BTreeMap::new(),
         backend: BACKEND.to_owned(),
         moved: String::new(),
+        worst_slice: None,
         reason,
     }
 }
@@ -237,6 +238,7 @@ impl Judge<'_> {
             parameters: self.parameters(statistic),
             backend: BACKEND.to_owned(),
             moved: measured.moved,
+            worst_slice: None,
             reason,
         }
     }

@@ -3,6 +3,7 @@
 //! A *reference* is immutable and named by its hash. It keeps, beside its whole profile, the profiles of its
 //! *blocks* (pieces of one window's length), because only they say how much two quiet windows differ: [`null`] turns
 //! them into thresholds, [`budget`] turns a promised rate of false alarms into a level, and [`compare`] judges.
+//! [`joint`] judges several columns at once, by sampled rows; [`slices`] says where a drift is concentrated.
 //! [`two_sample`] is for a file against a file, where there are no blocks.
 //!
 //! **Invariant:** everything here is a function of its arguments. The random numbers behind a threshold are seeded
@@ -17,12 +18,14 @@ mod column;
 pub mod compare;
 mod evidence;
 mod fitted;
+pub mod joint;
 mod measure;
 pub mod null;
 pub mod overdispersion;
 mod redraw;
 mod sequential;
 mod shuffle;
+pub mod slices;
 mod truth;
 pub mod two_sample;
 mod value;

@@ -33,10 +33,10 @@ use crate::stats::tail::Tail;
 /// Up to this overdispersion rows count as independent.
 pub const INDEPENDENT_PHI: f64 = 1.2;
 /// Fewest blocks that can show independence; fewer agree by chance too often.
-const MIN_BLOCKS_FOR_INDEPENDENCE: usize = 5;
+pub(super) const MIN_BLOCKS_FOR_INDEPENDENCE: usize = 5;
 /// Fewest blocks expected above a threshold that is a rank among them: with one, the threshold would be the largest
 /// block, and the false-alarm rate of two references could differ tenfold.
-const MIN_BLOCKS_ABOVE: f64 = 2.0;
+pub(super) const MIN_BLOCKS_ABOVE: f64 = 2.0;
 /// Blocks may have this many times the window's rows and still count as "as long as the window".
 const SAME_LENGTH: f64 = 1.25;
 /// Fewest draws behind a threshold.

@@ -157,10 +157,14 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
     let rows = table
         .get("rows")
         .map_or(Some(Rows::default()), |at| rows::read(check, at));
+    let columns = table
+        .get("columns")
+        .map_or(Some(ColumnRules::default()), |at| columns::read(check, at));
     let facts = Facts {
         task: task.as_ref(),
         rows,
         window: window.as_ref(),
+        columns: columns.as_ref(),
     };
     let reference = match table.get("reference") {
         Some(at) => reference(check, source, at, window.as_ref(), facts),
@@ -168,9 +172,6 @@ fn document<'a>(check: &mut Checker<'a>, source: &str, at: &At<'a>) -> Option<De
             DEFAULT_FIRST.max(window.as_ref().map_or(0, |spec| spec.span)),
         )),
     };
-    let columns = table
-        .get("columns")
-        .map_or(Some(ColumnRules::default()), |at| columns::read(check, at));
     if let Some(at) = table.get("features_from")
         && !at.is("predictions")
     {

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::{Millis, Span};
-use crate::performance::Metric;
 use crate::stats::score::Score;
 use crate::stats::{Applies, Statistic};
 
@@ -58,8 +57,7 @@ pub fn evaluate(
 
     let mut next = state.clone();
     next.last_window = Some(window);
-    next.history
-        .retain(|column, _| rule.covers(column) || !rule.watch.per_column());
+    next.history.retain(|column, _| rule.judges(column));
     for (column, judgement) in &judgements {
         if let Some(bad) = judgement.bad() {
             next.history
@@ -157,7 +155,7 @@ fn concerns(rule: &Rule, score: &Score, scores: &[Score]) -> bool {
         return score.statistic == rule.watch.as_str()
             && (!rule.watch.per_column() || rule.covers(&score.column));
     }
-    rule.covers(&score.column)
+    rule.judges(&score.column)
         && Statistic::parse(&score.statistic).is_some_and(|statistic| {
             Some(statistic) == rule.statistic.or_else(|| primary(&score.column, scores))
         })
@@ -184,8 +182,15 @@ fn reason(rule: &Rule, to: AlertStatus, columns: &[String]) -> String {
         .condition
         .zip(rule.watch.unit())
         .map(|(condition, unit)| condition.text(unit));
-    let watched = rule.metric.map_or(rule.watch.as_str(), Metric::as_str);
-    let what = condition.map_or(watched.to_owned(), |condition| {
+    let watched = match (rule.metric, rule.joint) {
+        (Some(metric), _) => metric.as_str().to_owned(),
+        (None, Some(_)) => {
+            let on: Vec<String> = rule.on.iter().map(ToString::to_string).collect();
+            format!("{} of {} together", rule.watch, named(&on))
+        }
+        (None, None) => rule.watch.as_str().to_owned(),
+    };
+    let what = condition.map_or(watched.clone(), |condition| {
         format!("{watched} {condition}")
     });
     let KOfN { k, n } = rule.required;

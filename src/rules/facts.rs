@@ -3,6 +3,7 @@
 use super::declaration::Rows;
 use super::fields::{At, Checker};
 use super::task::Task;
+use crate::profile::ColumnRules;
 use crate::window::WindowSpec;
 
 /// Parts of a declaration that were read before its rules; `None` where they could not be, so that nothing follows.
@@ -11,6 +12,7 @@ pub(super) struct Facts<'a> {
     pub task: Option<&'a Task>,
     pub rows: Option<Rows>,
     pub window: Option<&'a WindowSpec>,
+    pub columns: Option<&'a ColumnRules>,
 }
 
 const KEEP: &str = "write `rows: all`, or `rows: {sample: 10%}` for a share of them";

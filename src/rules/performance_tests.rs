@@ -45,6 +45,7 @@ fn scored(metric: Metric, [value, stderr]: [f64; 2], reference: Option<[f64; 2]>
         parameters,
         backend: "cpu".to_owned(),
         moved: String::new(),
+        worst_slice: None,
         reason: String::new(),
     }
 }

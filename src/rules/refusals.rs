@@ -355,10 +355,10 @@ fn drift_has_no_fixed_threshold() {
 model: power
 task: none
 rules:
-  - {name: inputs, watch: drift, above: 0.2, statistic: mmd2, floor: low, level: 2}
+  - {name: inputs, watch: drift, above: 0.2, statistic: wavelet, floor: low, level: 2}
   - {name: rare, watch: drift, level: 0.001, false_alarms: seldom}",
         &[
-            "r.yaml:4: rules[0].statistic: mmd2: not one of the known words; write one of: psi, js, l_infinity, chi_squared, ks, wasserstein, mean_shift, hellinger, kl, tv, g_test, cramers_v, auto",
+            "r.yaml:4: rules[0].statistic: wavelet: not one of the known words; write one of: psi, js, l_infinity, chi_squared, ks, wasserstein, mean_shift, hellinger, kl, tv, g_test, cramers_v, mmd, energy, auto",
             "r.yaml:4: rules[0].floor: low: not a number in range; write 0 or more, or `auto`",
             "r.yaml:4: rules[0].level: 2: not a number in range; write a chance from 0.0000002 to 0.5",
             "r.yaml:4: rules[0].above: 0.2: a drift rule has no fixed threshold: it is calibrated from the reference; write `floor: NUMBER` to leave smaller effects alone, or `false_alarms: 1 per 90d` to hear of fewer",

@@ -10,6 +10,7 @@ use super::condition::{self, Condition, Side, Unit};
 use super::facts::Facts;
 use super::fields::{At, Checker, Table};
 use super::glob::Glob;
+use super::joint::{self, Joint};
 use super::performance;
 use super::watch::Watch;
 use crate::window::WindowSpec;
@@ -81,6 +82,8 @@ pub struct Rule {
     /// Chance of a false drift per window and column, instead of one derived from `false_alarms`; of a performance rule
     /// the chance of a false alarm per window.
     pub level: Option<f64>,
+    /// Of a drift rule whose statistic looks at all its columns at once, and gives one score: its options.
+    pub joint: Option<Joint>,
     /// Names of the declaration's actions to take when it fires.
     pub actions: Vec<String>,
 }
@@ -100,12 +103,23 @@ impl Rule {
             floor: None,
             false_alarms: Budget::default(),
             level: None,
+            joint: None,
             actions: Vec::new(),
         }
     }
 
     pub fn covers(&self, column: &str) -> bool {
         self.on.iter().any(|glob| glob.matches(column))
+    }
+
+    /// Whether it keeps a history of this column of scores. What concerns several columns at once, or the whole window,
+    /// has no column's name.
+    pub fn judges(&self, column: &str) -> bool {
+        if self.joint.is_some() || !self.watch.per_column() {
+            column.is_empty()
+        } else {
+            self.covers(column)
+        }
     }
 }
 
@@ -130,7 +144,7 @@ pub fn implied(domain_declared: bool) -> Vec<Rule> {
     rules
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 16] = [
     "name",
     "watch",
     "on",
@@ -144,6 +158,9 @@ const FIELDS: [&str; 13] = [
     "level",
     "actions",
     "metric",
+    joint::FIELDS[0],
+    joint::FIELDS[1],
+    joint::FIELDS[2],
 ];
 
 /// Reads one rule; `None` when its name or watch cannot be read.
@@ -205,6 +222,7 @@ pub(super) fn read<'a>(check: &mut Checker<'a>, at: &At<'a>, facts: Facts<'_>) -
         );
     }
     calibration(check, &table, &mut rule, facts);
+    rule.joint = joint::read(check, &table, &rule, facts);
     rule.condition = condition(check, &table, &rule);
     name.map(|_| rule)
 }
@@ -284,12 +302,14 @@ fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule, 
         return;
     }
     if let Some(at) = table.get("statistic") {
-        // Windows are kept as profiles: what needs rows cannot be computed for each of them.
+        // Windows are kept as profiles; what needs rows can be computed for several columns at once only.
         let mut words: Vec<(&str, Option<Statistic>)> = stats::table()
             .iter()
             .filter(|entry| entry.from == Data::Profile)
             .map(|entry| (entry.name, Some(entry.statistic)))
             .collect();
+        words.push((Statistic::Mmd.name(), Some(Statistic::Mmd)));
+        words.push(("energy", Some(Statistic::EnergyNd)));
         words.push(("auto", None));
         rule.statistic = check.choice(at, &words).flatten();
     }
@@ -322,7 +342,7 @@ fn calibration<'a>(check: &mut Checker<'a>, table: &Table<'a>, rule: &mut Rule, 
 /// mean's shift has a closed null, which serves any level.
 fn budget<'a>(check: &mut Checker<'a>, at: &At<'a>, rule: &Rule, window: Option<&WindowSpec>) {
     let Some(window) = window else { return };
-    if rule.statistic == Some(Statistic::MeanShift) {
+    if rule.statistic == Some(Statistic::MeanShift) || joint::is_joint(rule.statistic) {
         return;
     }
     let Budget { count, per } = rule.false_alarms;

@@ -38,6 +38,7 @@ pub(super) fn score(column: &str, statistic: &str, verdict: Verdict, value: Opti
         parameters: BTreeMap::new(),
         backend: "cpu".to_owned(),
         moved: String::new(),
+        worst_slice: None,
         reason: String::new(),
     }
 }

@@ -112,6 +112,23 @@ impl Alerting {
         Ok((evaluation, Some(change)))
     }
 
+    /// What [`Alerting::evaluate`] would make of `scores`, without taking anything for granted.
+    pub fn preview(
+        &self,
+        on: Occasion<'_>,
+        rule: &Rule,
+        scores: &[Score],
+    ) -> anyhow::Result<Evaluation> {
+        let stored = self
+            .store
+            .read(|conn| alerts::get(conn, on.key, &rule.name))?;
+        let state: AlertState = match &stored {
+            Some(row) => serde_json::from_str(&row.body)?,
+            None => AlertState::default(),
+        };
+        Ok(evaluate(rule, &state, scores, on.window, on.now))
+    }
+
     /// Ends an episode of a key that logs no more, so that nobody is told for ever about a version that was replaced.
     pub fn retire(&self, on: Occasion<'_>, rule: &Rule) -> anyhow::Result<Option<AlertChange>> {
         let stored = self

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::compute::backend::{Choice, Compute};
+use crate::compute::work::Kernel;
 use crate::event::{Key, Limits, Millis, Partition, SECOND, Span};
 use crate::ingest::catalogue::{Catalogue, Model};
 use crate::ingest::topics::Topics;
@@ -23,10 +25,13 @@ use crate::service::learning;
 use crate::service::leases::{LEASE, Leases};
 use crate::service::performing::Performing;
 use crate::service::references::References;
+use crate::service::samples::Samples;
 use crate::stats::score::{Score, Verdict};
+use crate::stats::{Data, Statistic};
 use crate::store::alerts::AlertRow;
 use crate::store::lake::Lake;
 use crate::store::leases::Lease;
+use crate::store::scores::RuleScore;
 use crate::store::vitals::VitalsRow;
 use crate::store::{
     Store, StoreError, alerts, leases, models, outbox, pending, performance, registry, rejections,
@@ -37,6 +42,11 @@ use crate::store::{
 /// seen that its process has ended.
 /// How often silence is judged, in wall time.
 const TICK_EVERY: Millis = 10 * SECOND;
+
+/// What the service computes on a device where it pays.
+const KERNELS: [Kernel; 3] = [Kernel::RbfMmd, Kernel::PairwiseDistance, Kernel::WorstSlice];
+/// Largest size that is looked at for a crossover: no sample has as many rows.
+const LARGEST_SIZE: usize = 1 << 20;
 
 /// What a pass did.
 #[derive(Debug, Clone, Default)]
@@ -64,11 +74,14 @@ pub struct Closer {
     pub limits: Limits,
     pub judge: Judge,
     pub references: References,
+    pub compute: Arc<Compute>,
     pub runtime: tokio::runtime::Handle,
     /// Unique to this run of this process.
     pub holder: String,
     leases: Leases,
     last_tick: Millis,
+    /// Fallbacks that metrics know of.
+    fallbacks: u64,
 }
 
 impl Closer {
@@ -85,11 +98,24 @@ impl Closer {
         lake: Lake,
         limits: Limits,
         receivers: Vec<String>,
+        compute: Arc<Compute>,
         runtime: tokio::runtime::Handle,
         holder: String,
         leases: Leases,
     ) -> Self {
-        let judge = Judge::new(store.clone(), metrics.clone(), receivers);
+        let samples = Samples::new(
+            store.clone(),
+            lake.clone(),
+            metrics.clone(),
+            runtime.clone(),
+        );
+        let judge = Judge::new(
+            store.clone(),
+            metrics.clone(),
+            samples,
+            Arc::clone(&compute),
+            receivers,
+        );
         let references = References::new(store.clone());
         Self {
             store,
@@ -101,10 +127,12 @@ impl Closer {
             limits,
             judge,
             references,
+            compute,
             runtime,
             holder,
             leases,
             last_tick: 0,
+            fallbacks: 0,
         }
     }
 
@@ -153,6 +181,7 @@ impl Closer {
         }
         // Both move alerts, which are read from the store.
         if tick || pass.performed || !pass.closed.is_empty() {
+            self.show_compute();
             self.show(now)?;
         }
         Ok(pass)
@@ -289,7 +318,7 @@ impl Closer {
             for (key, rows, result) in &closed.results {
                 // The anchor's scores have the labels of the reference's; they are for people who look at a window.
                 let judged = result.scores.iter().filter(|score| score.rule != ANCHOR);
-                let scores: Vec<Score> = judged.map(|score| score.score.clone()).collect();
+                let scores: Vec<Score> = judged.map(exported).collect();
                 let (window, revision, verdict) = (closed.span, closed.revision, result.verdict);
                 self.metrics.judged(&Judged { key, window, revision, rows: *rows, verdict, scores: &scores });
                 tracing::info!(%key, window = crate::event::rfc3339(window.start), revision, rows, verdict = verdict.as_str(), "window closed");
@@ -363,6 +392,32 @@ impl Closer {
             })?;
         }
         Ok(())
+    }
+
+    /// What became of work for a device. None is opened or measured for it before there is such work.
+    fn show_compute(&mut self) {
+        let counters = self.compute.counters();
+        if counters.cpu + counters.gpu == 0 {
+            return;
+        }
+        self.metrics
+            .compute_fallbacks(counters.fallbacks.saturating_sub(self.fallbacks));
+        self.fallbacks = counters.fallbacks;
+        // Only `auto` chooses by size.
+        if self.compute.choice() != Choice::Auto {
+            return;
+        }
+        let Some(calibration) = self.compute.calibration() else {
+            return;
+        };
+        for kernel in KERNELS {
+            let crossover = self.compute.rates(kernel).and_then(|rates| {
+                rates.crossover(calibration, LARGEST_SIZE, |size| kernel.work_at(size))
+            });
+            if let Some(size) = crossover {
+                self.metrics.compute_crossover(kernel.name(), size as u64);
+            }
+        }
     }
 
     /// Gauges that are read from the store.
@@ -477,6 +532,17 @@ impl Closer {
         }
         Ok(())
     }
+}
+
+/// A score as metrics show it: what several columns have in common stands under its rule's name.
+fn exported(scored: &RuleScore) -> Score {
+    let mut score = scored.score.clone();
+    let of_rows = Statistic::parse(&score.statistic)
+        .is_some_and(|statistic| statistic.entry().from == Data::Matrix);
+    if score.column.is_empty() && of_rows {
+        score.column.clone_from(&scored.rule);
+    }
+    score
 }
 
 fn is_lease_lost(error: &anyhow::Error) -> bool {

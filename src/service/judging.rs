@@ -5,19 +5,23 @@
 //! clock is read. Storing it is `closing`'s business.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::compute::backend::Compute;
 use crate::event::{Key, Span};
 use crate::ingest::catalogue::Model;
 use crate::metrics::{Metrics, Stage};
 use crate::profile::{CompiledLayout, Profile};
+use crate::reference::slices::{self, worst_slice};
 use crate::reference::{NullCache, Plan, Reference, TestBudget, compare, level_for};
-use crate::rules::{AlertState, Judgement, KOfN, Rule, Watch, evaluate};
+use crate::rules::{AlertState, AlertStatus, Evaluation, Judgement, KOfN, Rule, Watch, evaluate};
 use crate::service::alerting::{AlertChange, Alerting, Occasion};
 use crate::service::quality_scores::{condition_text, quality_scores};
+use crate::service::samples::Samples;
+use crate::service::together::{self, Tools, WindowRows};
 use crate::stats::Statistic;
-use crate::stats::score::{Score, Verdict};
+use crate::stats::score::{Score, Verdict, WorstSlice};
 use crate::store::Store;
 use crate::store::scores::RuleScore;
 
@@ -60,6 +64,8 @@ impl WindowResult {
     pub fn drifted(&self) -> impl Iterator<Item = &str> {
         self.judged_bad()
             .filter(|score| Statistic::parse(&score.statistic).is_some())
+            // Several columns together are no column.
+            .filter(|score| !score.column.is_empty())
             .map(|score| score.column.as_str())
     }
 }
@@ -68,16 +74,26 @@ impl WindowResult {
 pub struct Judge {
     pub alerting: Alerting,
     metrics: Metrics,
+    samples: Samples,
+    compute: Arc<Compute>,
     cache: NullCache,
     levels: Mutex<HashMap<String, f64>>,
 }
 
 impl Judge {
-    pub fn new(store: Store, metrics: Metrics, receivers: Vec<String>) -> Self {
+    pub fn new(
+        store: Store,
+        metrics: Metrics,
+        samples: Samples,
+        compute: Arc<Compute>,
+        receivers: Vec<String>,
+    ) -> Self {
         let alerting = Alerting::new(store, receivers);
         Self {
             alerting,
             metrics,
+            samples,
+            compute,
             cache: NullCache::new(),
             levels: Mutex::default(),
         }
@@ -86,7 +102,9 @@ impl Judge {
     /// Judges a window. At revision 0 the rules are evaluated; later revisions only have scores.
     pub fn window(&self, case: Case<'_>) -> anyhow::Result<WindowResult> {
         let started = Instant::now();
+        let mut rows = WindowRows::new(&self.samples, case);
         let mut scores = self.drift(case, &case.model.declaration.rules);
+        scores.extend(self.together(case, &mut rows)?);
         scores.extend(self.beside(case));
         scores.extend(quality_scores(
             case.model,
@@ -116,8 +134,15 @@ impl Judge {
             .iter()
             .filter(|rule| rule.watch != Watch::Freshness)
         {
-            let of_rule = scores.iter().filter(|score| score.rule == rule.name);
-            let of_rule: Vec<Score> = of_rule.map(|score| score.score.clone()).collect();
+            let of_rule = |scores: &[RuleScore]| -> Vec<Score> {
+                let of_rule = scores.iter().filter(|score| score.rule == rule.name);
+                of_rule.map(|score| score.score.clone()).collect()
+            };
+            if case.revision == 0 && rule.watch == Watch::Drift {
+                let preview = self.alerting.preview(on, rule, &of_rule(&scores))?;
+                self.explain(case, rule, &preview, &mut scores, &mut rows)?;
+            }
+            let of_rule = of_rule(&scores);
             let evaluation = if case.revision == 0 {
                 let (evaluation, change) = self.alerting.evaluate(on, rule, &of_rule)?;
                 alerts.extend(change);
@@ -156,6 +181,105 @@ impl Judge {
         })
     }
 
+    /// The scores of rules over several columns at once.
+    fn together(
+        &self,
+        case: Case<'_>,
+        rows: &mut WindowRows<'_>,
+    ) -> anyhow::Result<Vec<RuleScore>> {
+        let declaration = &case.model.declaration;
+        let tools = Tools {
+            cache: &self.cache,
+            compute: &self.compute,
+            metrics: &self.metrics,
+        };
+        let mut scores = Vec::new();
+        for rule in &declaration.rules {
+            let Some(joint) = &rule.joint else { continue };
+            let required = self.required(case, rule);
+            let level = |reference_windows| {
+                self.level(&TestBudget {
+                    false_alarms: rule.false_alarms.count,
+                    per: rule.false_alarms.per,
+                    columns: 1,
+                    every: declaration.window.every,
+                    for_k: required.k,
+                    for_n: required.n,
+                    reference_windows,
+                })
+            };
+            let score = together::score(case, rule, joint, required, rows, tools, level)?;
+            scores.push(RuleScore {
+                rule: rule.name.clone(),
+                score,
+            });
+        }
+        Ok(scores)
+    }
+
+    /// Says where the worst drift of a rule is concentrated, if the window makes its alert pending or firing.
+    fn explain(
+        &self,
+        case: Case<'_>,
+        rule: &Rule,
+        preview: &Evaluation,
+        scores: &mut [RuleScore],
+        rows: &mut WindowRows<'_>,
+    ) -> anyhow::Result<()> {
+        let alerts = matches!(
+            preview.state.status,
+            AlertStatus::Pending | AlertStatus::Firing
+        );
+        let bad = preview.judgements.iter();
+        let bad = bad.filter(|(_, judgement)| judgement.bad() == Some(true));
+        let places = bad.filter_map(|(column, _)| place_of(scores, rule, column));
+        let effect = |place: &usize| scores[*place].score.effect.unwrap_or(0.0);
+        // Of equals the first by name.
+        let worst = places.rev().max_by(|a, b| effect(a).total_cmp(&effect(b)));
+        let (Some(place), Some(reference), true) = (worst, case.reference, alerts) else {
+            return Ok(());
+        };
+        let layout = case.layout.layout();
+        let on: Vec<&str> = rule.on.iter().map(|glob| glob.as_str()).collect();
+        let column = scores[place].score.column.clone();
+        let of = if column.is_empty() {
+            on.join(", ")
+        } else {
+            column.clone()
+        };
+        let found: WorstSlice = match rows.both()? {
+            Err(reason) => slices::none(&reason),
+            Ok((of_reference, of_window)) => {
+                let started = Instant::now();
+                let asked = slices::Asked {
+                    layout,
+                    reference,
+                    cache: &self.cache,
+                    compute: &self.compute,
+                    column: layout.column(&column),
+                    of: &of,
+                    rows: Samples::overall(case.layout),
+                };
+                let found = worst_slice(&asked, &of_reference, &of_window);
+                self.metrics
+                    .computed(Stage::Slice, &found.backend, started.elapsed());
+                found
+            }
+        };
+        scores[place].score.worst_slice = Some(found);
+        Ok(())
+    }
+
+    /// Overlapping windows share most of their rows, so k of n of them say little more than one does: the promise must
+    /// hold as if one were enough.
+    fn required(&self, case: Case<'_>, rule: &Rule) -> KOfN {
+        if case.model.declaration.window.is_tumbling() {
+            rule.required
+        } else {
+            KOfN { k: 1, n: 1 }
+        }
+    }
+
     /// Drift scores against the anchor, under no rule.
     fn beside(&self, case: Case<'_>) -> Vec<RuleScore> {
         if case.anchor.is_none() {
@@ -176,7 +300,10 @@ impl Judge {
     fn drift(&self, case: Case<'_>, rules: &[Rule]) -> Vec<RuleScore> {
         let declaration = &case.model.declaration;
         let names = || case.layout.layout.columns.iter().map(|column| &column.name);
-        let rules = || rules.iter().filter(|rule| rule.watch == Watch::Drift);
+        let rules = || {
+            let of_columns = |rule: &&Rule| rule.watch == Watch::Drift && rule.joint.is_none();
+            rules.iter().filter(of_columns)
+        };
         let nobody = Rule {
             on: Vec::new(),
             ..Rule::plain(NO_RULE, Watch::Drift)
@@ -191,13 +318,7 @@ impl Judge {
             if columns.is_empty() {
                 continue;
             }
-            // Overlapping windows share most of their rows, so k of n of them say little more than one does: the promise
-            // must hold as if one were enough.
-            let required = if declaration.window.is_tumbling() {
-                rule.required
-            } else {
-                KOfN { k: 1, n: 1 }
-            };
+            let required = self.required(case, rule);
             let blocks = case
                 .reference
                 .map_or(1.0, |reference| reference.blocks.len() as f64);

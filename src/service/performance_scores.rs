@@ -100,6 +100,7 @@ pub fn performance_score(
             .zip(estimate.value)
             .map(|(baseline, value)| format!("{:.4} → {value:.4}", baseline.value))
             .unwrap_or_default(),
+        worst_slice: None,
         reason,
     };
     Score {

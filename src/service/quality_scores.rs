@@ -186,6 +186,7 @@ pub fn quality_score(
         parameters,
         backend: "cpu".to_owned(),
         moved: String::new(),
+        worst_slice: None,
         reason: if value.is_some() {
             "within its limit".to_owned()
         } else {

@@ -104,6 +104,39 @@ pub struct FalseAlarms {
     pub p90: f64,
 }
 
+/// Where in its window a drift is concentrated: found for windows that alert, among slices of one and of two features.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct WorstSlice {
+    /// In a sentence; where nothing was found, or nothing could be looked at, it says so.
+    pub text: String,
+    /// The most concentrated first.
+    pub slices: Vec<DriftSlice>,
+    /// How many slices had enough rows to be looked at.
+    pub looked_at: u64,
+    /// Rows that were looked at.
+    pub rows_reference: u64,
+    pub rows_window: u64,
+    pub backend: String,
+}
+
+/// A slice, and its part of the drift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DriftSlice {
+    pub parts: Vec<SlicePart>,
+    /// Of the window's rows, 0 to 1.
+    pub share_of_rows: f64,
+    /// Of all that has shifted, 0 to 1.
+    pub share_of_shift: f64,
+}
+
+/// One feature's bin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlicePart {
+    pub column: String,
+    /// A category, or a range such as `10 – 20`.
+    pub bin: String,
+}
+
 /// One statistic of one column in one window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -130,6 +163,9 @@ pub struct Score {
     pub backend: String,
     /// What moved, in a few words: "above 52.0: 10 % → 93 %".
     pub moved: String,
+    /// Where the drift is concentrated, in windows that make an alert pending or firing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_slice: Option<WorstSlice>,
     /// The verdict in a sentence that names its reason.
     pub reason: String,
 }

@@ -71,6 +71,22 @@ pub fn insert(tx: &Transaction<'_>, reference: &ReferenceRow, body: &[u8]) -> Re
     Ok(())
 }
 
+/// The stored sample of a reference's rows.
+pub fn rows(conn: &Connection, hash: &str) -> Result<Option<Vec<u8>>> {
+    let mut statement = conn.prepare_cached("SELECT body FROM reference_rows WHERE hash = ?1")?;
+    Ok(statement.query_row([hash], |row| row.get(0)).optional()?)
+}
+
+/// Stores a sample of a stored reference's rows; one that is there stays as it is.
+pub fn insert_rows(tx: &Transaction<'_>, hash: &str, body: &[u8]) -> Result<()> {
+    failpoint("references.before_insert_rows");
+    tx.prepare_cached(
+        "INSERT INTO reference_rows (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![hash, body])?;
+    Ok(())
+}
+
 /// Binds a stored reference to a model's version, `""` for all versions without one of their own, if the binding is
 /// still `expected`. `false`: somebody else bound another.
 pub fn bind(

@@ -12,7 +12,7 @@ use super::error::{Result, StoreError};
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// `UPGRADES[i]` turns version `i + 1` into version `i + 2`. `schema.sql` always describes the newest.
-const UPGRADES: &[&str] = &[include_str!("schema_2.sql")];
+const UPGRADES: &[&str] = &[include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// How long a connection waits for another process's transaction. Ours take milliseconds; a checkpoint of a large
 /// log on a slow disk can take seconds.
@@ -153,7 +153,7 @@ mod tests {
     fn an_empty_file_gets_the_newest_schema() {
         let mut conn = memory();
         upgrade(&mut conn, SCHEMA, UPGRADES).expect("the schema is valid");
-        assert_eq!(version(&conn).expect("readable"), Some(2));
+        assert_eq!(version(&conn).expect("readable"), Some(3));
     }
 
     #[test]

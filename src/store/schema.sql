@@ -153,6 +153,13 @@ CREATE TABLE reference_bindings (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reference_bindings_of_hash ON reference_bindings (hash);
 
+-- A sample of the rows of a reference, taken when it was first asked for: an Arrow IPC stream. Retention may take the
+-- rows themselves; the sample is as immutable as the reference.
+CREATE TABLE reference_rows (
+    hash TEXT PRIMARY KEY REFERENCES reference_profiles (hash),
+    body BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE leases (
     model      TEXT PRIMARY KEY,
     holder     TEXT NOT NULL,

@@ -87,6 +87,7 @@ pub fn score(column: &str, statistic: &str) -> Score {
         parameters: BTreeMap::new(),
         backend: "cpu".to_string(),
         moved: String::new(),
+        worst_slice: None,
         reason: String::new(),
     }
 }

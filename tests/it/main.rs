@@ -28,3 +28,4 @@ mod references;
 mod shipped;
 mod sql;
 mod strays;
+mod together;

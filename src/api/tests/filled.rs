@@ -64,6 +64,7 @@ pub fn score(column: &str, statistic: &str, value: f64) -> Score {
         parameters: BTreeMap::from([("bins".to_owned(), "10".to_owned())]),
         backend: "cpu".to_owned(),
         moved: "above 52.0: 10 % → 93 %".to_owned(),
+        worst_slice: None,
         reason: "beyond threshold and floor".to_owned(),
     }
 }

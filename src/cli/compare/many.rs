@@ -80,6 +80,7 @@ pub fn judge(
         parameters: BTreeMap::new(),
         backend: "cpu".to_owned(),
         moved: String::new(),
+        worst_slice: None,
         reason: String::new(),
     };
     let found = match permutations(&settings, draws.level) {

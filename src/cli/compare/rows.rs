@@ -152,6 +152,7 @@ fn score(
         parameters: asked.parameters.clone(),
         backend: "cpu".to_owned(),
         moved: String::new(),
+        worst_slice: None,
         reason: String::new(),
     };
     let Some(found) = found else {

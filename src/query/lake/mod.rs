@@ -1,8 +1,8 @@
 //! Questions to the lake: rows with their labels, training sets, and what became of labels.
 //!
 //! Reading order: `snapshot` (what is there), `scan` (how it is read), `rows` and `classes` (what records mean), `ids`,
-//! `latest` and `labels` (which label counts for which row), then the three questions: `observations`, `training` with
-//! its `manifest`, `ledger`.
+//! `latest` and `labels` (which label counts for which row), then the four questions: `observations`, `training` with
+//! its `manifest`, `ledger`, `sampled`.
 //!
 //! **Invariant:** an answer is a function of the log alone: not of partitions, threads, segment borders, compaction,
 //! or of what is still buffered. Deliberately absent: metrics of what is found (`performance`), and when a question
@@ -16,6 +16,7 @@ mod ledger;
 mod manifest;
 mod observations;
 mod rows;
+mod sampled;
 mod scan;
 mod snapshot;
 mod table;
@@ -30,4 +31,5 @@ pub(super) use scan::LAKE_URL;
 pub(super) use table::LakeTables;
 
 pub use observations::{Ask, Observations, Unusable, observations};
+pub use sampled::{SampleAsk, sample_of_lake};
 pub use training::{TrainingAsk, TrainingSet, training_set, training_set_again};
