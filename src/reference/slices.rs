@@ -110,7 +110,8 @@ pub fn worst_slice(asked: &Asked<'_>, reference: &RowSample, window: &RowSample)
     }
 }
 
-/// The most concentrated ones; a slice that only narrows down one that was told is left out.
+/// The most concentrated ones. Of two of which one lies within the other only the more concentrated is told: the other
+/// has less to add than it has rows.
 fn concentrated(mut found: Vec<Slice>, features: &[Binned], layout: &Layout) -> Vec<DriftSlice> {
     let excess = |slice: &Slice| slice.share_of_change - slice.share_of_rows;
     found.retain(|slice| excess(slice) >= LEAST_EXCESS);
@@ -120,15 +121,7 @@ fn concentrated(mut found: Vec<Slice>, features: &[Binned], layout: &Layout) -> 
     });
     let mut told: Vec<Slice> = Vec::new();
     for slice in found {
-        let parts = |slice: &Slice| [Some(slice.first), slice.second];
-        let narrower = |other: &Slice| {
-            let own = parts(&slice);
-            parts(other)
-                .into_iter()
-                .flatten()
-                .all(|part| own.contains(&Some(part)))
-        };
-        if told.len() < MOST_SLICES && !told.iter().any(narrower) {
+        if told.len() < MOST_SLICES && !told.iter().any(|other| is_nested(&slice, other)) {
             told.push(slice);
         }
     }
@@ -149,6 +142,16 @@ fn concentrated(mut found: Vec<Slice>, features: &[Binned], layout: &Layout) -> 
             share_of_shift: slice.share_of_change,
         })
         .collect()
+}
+
+/// Whether the one lies within the other.
+fn is_nested(one: &Slice, other: &Slice) -> bool {
+    let within = |inner: &Slice, outer: &Slice| {
+        let parts = [Some(inner.first), inner.second];
+        let mut wanted = std::iter::once(outer.first).chain(outer.second);
+        wanted.all(|part| parts.contains(&Some(part)))
+    };
+    within(one, other) || within(other, one)
 }
 
 fn sentence(of: &str, slice: Option<&DriftSlice>) -> String {

@@ -15,6 +15,9 @@ use crate::service::samples::{Occurrence, Sampled, Samples};
 use crate::stats::Statistic;
 use crate::stats::score::{Score, Verdict};
 
+/// Rows of the reference, and of the window.
+type Both = (Arc<RowSample>, Arc<RowSample>);
+
 /// What a window of one key was asked for, so that its rows are read once.
 pub struct WindowRows<'a> {
     samples: &'a Samples,
@@ -41,7 +44,7 @@ impl<'a> WindowRows<'a> {
     }
 
     /// Rows of the reference and of the window; or why there are none.
-    pub fn both(&mut self) -> anyhow::Result<Result<(Arc<RowSample>, Arc<RowSample>), String>> {
+    pub fn both(&mut self) -> anyhow::Result<Result<Both, String>> {
         let Some(reference) = self.reference else {
             return Ok(Err("there is no reference yet".to_owned()));
         };

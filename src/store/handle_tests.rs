@@ -182,7 +182,7 @@ fn a_newer_file_is_not_opened() {
         Store::open(dir.path()),
         Err(StoreError::Newer {
             found: 99,
-            known: 2
+            known: 3
         })
     ));
 }

@@ -39,7 +39,7 @@ pub(super) fn picked(
     let mut left_out = [0; 2];
     for (row, block) in reference.spans.iter().enumerate() {
         let rows = &mut of_block[*block as usize];
-        if *block as usize % step != 0 || rows.len() >= wanted {
+        if !(*block as usize).is_multiple_of(step) || rows.len() >= wanted {
             continue;
         }
         if sides.reference.is_complete(row) {
