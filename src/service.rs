@@ -174,7 +174,10 @@ impl Service {
                 .iter()
                 .map(|receiver| receiver.name.clone())
                 .collect(),
-            Arc::new(Compute::new(choice(config.compute.backend))),
+            Arc::new(Compute::remembering(
+                choice(config.compute.backend),
+                config.data_dir.clone(),
+            )),
             tokio::runtime::Handle::current(),
             holder::name(),
             leases.clone(),

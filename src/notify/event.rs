@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Key, Millis, Span, rfc3339};
-use crate::stats::score::{Score, WorstSlice};
+use crate::stats::score::{DriftSlice, Score, SlicePart, WorstSlice};
 use crate::store::outbox::{self, NewNotification};
 use crate::store::{Result, StoreError, Transaction};
 
@@ -167,9 +167,22 @@ impl From<&Score> for ColumnChange {
             moved: cut(&score.moved),
             worst_slice: score.worst_slice.clone().map(|slice| WorstSlice {
                 text: cut(&slice.text),
+                slices: slice.slices.into_iter().map(cut_slice).collect(),
                 ..slice
             }),
         }
+    }
+}
+
+/// Names and categories are the users' texts.
+fn cut_slice(slice: DriftSlice) -> DriftSlice {
+    let part = |part: SlicePart| SlicePart {
+        column: cut(&part.column),
+        bin: cut(&part.bin),
+    };
+    DriftSlice {
+        parts: slice.parts.into_iter().map(part).collect(),
+        ..slice
     }
 }
 

@@ -134,6 +134,27 @@ pub enum QueryError {
 }
 
 impl QueryError {
+    /// Whether an object or a file is not there any more: reading again will not help.
+    pub fn is_gone(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = match self {
+            Self::Unreadable { cause, .. } | Self::Moving { cause, .. } | Self::Lake { cause } => {
+                Some(cause.as_ref())
+            }
+            other => Some(other),
+        };
+        while let Some(error) = cause {
+            let object = error.downcast_ref::<object_store::Error>();
+            let file = error.downcast_ref::<std::io::Error>();
+            if matches!(object, Some(object_store::Error::NotFound { .. }))
+                || file.is_some_and(|file| file.kind() == std::io::ErrorKind::NotFound)
+            {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     pub(super) fn lake(cause: impl Into<DataFusionError>) -> Self {
         QueryError::Lake {
             cause: Box::new(cause.into()),

@@ -11,7 +11,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::interleave_record_batch;
+use arrow::compute::{interleave_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
@@ -211,6 +211,7 @@ impl Sampler {
         rows: impl Iterator<Item = (usize, u32, Key)>,
     ) -> Result<(), DataFusionError> {
         let batch = self.batches.len();
+        let mut entered: Vec<u32> = Vec::new();
         for (row, span, key) in rows {
             let Some(found) = self.found.get_mut(span as usize) else {
                 continue;
@@ -221,12 +222,18 @@ impl Sampler {
             if enters(self.keep.overall, self.overall)
                 || enters(self.keep.of_each, self.of_span[span as usize])
             {
-                let place = (batch, row);
+                let place = (batch, entered.len());
                 self.taken.push(Taken { key, span, place });
+                entered.push(row as u32);
             }
         }
+        if entered.is_empty() {
+            return Ok(());
+        }
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        // Those that do not enter are let go with the batch.
         self.batches
-            .push(RecordBatch::try_new(Arc::clone(&self.schema), columns)?);
+            .push(take_record_batch(&rows, &UInt32Array::from(entered))?);
         let full = self.keep.overall + self.keep.of_each * self.found.len();
         if self.taken.len() > 2 * full + SLACK {
             self.prune()?;
@@ -383,6 +390,33 @@ mod tests {
             let of_span = one.spans.iter().filter(|place| **place == span).count();
             assert!((300..450).contains(&of_span), "{of_span}");
         }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_kept_are_not_held() {
+        let keep = Keep {
+            overall: 500,
+            of_each: 0,
+        };
+        let layout = layout();
+        let mut sampler = Sampler::new(keep, &layout, 1);
+        let mut most = 0;
+        for number in 0..400_u64 {
+            let columns = layout.columns.iter().map(|column| match column.cells {
+                Cells::Numeric(_) => Arc::new(Float64Array::from(vec![1.0; 1_000])) as ArrayRef,
+                Cells::Categorical(_) => Arc::new(StringArray::from(vec!["mon"; 1_000])),
+            });
+            let columns = columns.collect();
+            let keys = (0..1_000_u64).map(|row| {
+                let place = number * 1_000 + row;
+                (row as usize, 0, Key::new(7, &place.to_le_bytes(), 0, place))
+            });
+            sampler.offer(columns, keys).expect("of the layout");
+            let held = sampler.batches.iter().map(RecordBatch::num_rows).sum();
+            most = most.max(held);
+        }
+        assert!(most <= 2 * 500 + SLACK, "{most}");
+        assert_eq!(sampler.finish().expect("rows").rows.num_rows(), 500);
     }
 
     #[test]

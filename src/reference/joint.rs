@@ -3,7 +3,9 @@
 //! Columns are brought to the reference's mean 0 and deviation 1 (over all of its rows), rows that lack one of them are
 //! left out and counted. The labels "reference" and "window" are then exchanged: of rows, where the reference's
 //! windows differ no more than rows drawn alike would; else of whole windows ([`blocks`]). The width of the RBF kernel
-//! is the median distance over both sides together, which does not know who is whose, so that the test is exact.
+//! is the median distance over rows of both sides together, drawn without regard to who is whose, so that the test is
+//! exact. What is exchanged follows from how much the *columns* of the reference's windows differ, each by itself: windows
+//! that differ only in how columns go together are not seen to differ.
 //!
 //! **Invariant:** a score is a function of the two samples, the reference, the level and the backend; a drift has two
 //! keys, as everywhere: p at most the level, and an effect above the floor. Deliberately absent: where rows come from.
@@ -15,10 +17,12 @@ pub use blocks::rows_of_each;
 
 use std::collections::BTreeMap;
 
+use rand_pcg::Pcg64Mcg;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 use super::column::{Prepared, moments};
 use super::null::{INDEPENDENT_PHI, MIN_BLOCKS_FOR_INDEPENDENCE};
+use super::redraw::below;
 use super::{NullCache, Reference};
 use crate::compute::backend::{Backend, Compute};
 use crate::compute::labels::Labels;
@@ -33,8 +37,10 @@ use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
 
 /// Fewest complete rows a side.
 const LEAST_ROWS: usize = 20;
-/// Rows a side that the median distance is taken of: two million pairs put it within a thousandth of its place.
-const WIDTH_ROWS: usize = 1_000;
+/// Of those that are looked at, at least this share must have all columns: else the few are no picture of the many.
+const LEAST_COMPLETE: f64 = 0.5;
+/// Rows that the median distance is taken of: two million pairs put it within a thousandth of its place.
+const WIDTH_ROWS: usize = 2_000;
 /// Chance that independent windows are taken for dependent ones, over all columns.
 const DOUBT: f64 = 0.01;
 
@@ -46,6 +52,8 @@ pub struct Together<'a> {
     /// Places of numeric columns in the layout, at least one.
     pub columns: &'a [usize],
     pub joint: &'a Joint,
+    /// Rows of either sample that stand for all of its side, the first ones: no more are compared.
+    pub rows: usize,
     pub reference: &'a Reference,
     pub window: Span,
     /// Chance, under no drift, that one window is taken for drift.
@@ -134,8 +142,14 @@ pub fn unjudged(statistic: Statistic, verdict: Verdict, reason: String) -> Score
 /// The score of several columns, whose `column` is empty.
 pub fn together(plan: &Together<'_>, reference: &RowSample, window: &RowSample) -> Score {
     let (units, phi) = units(plan.reference, plan.layout, plan.columns, plan.cache);
-    let sides = Sides::new(plan, reference, window);
     let mut score = unjudged(plan.statistic, Verdict::InsufficientData, String::new());
+    let sides = match Sides::new(plan, reference, window) {
+        Ok(sides) => sides,
+        Err(reason) => {
+            score.reason = reason;
+            return score;
+        }
+    };
     let note = |score: &mut Score, name: &str, value: String| {
         score.parameters.insert(name.to_owned(), value);
     };
@@ -151,7 +165,7 @@ pub fn together(plan: &Together<'_>, reference: &RowSample, window: &RowSample) 
     };
     note(&mut score, "exchanged", exchanged.to_owned());
     let picked = match units {
-        Units::Rows => sides.rows(plan.joint.sample as usize),
+        Units::Rows => sides.rows((plan.joint.sample as usize).min(plan.rows)),
         Units::Windows => blocks::picked(&sides, reference, plan.joint.sample as usize),
     };
     let picked = match picked {
@@ -178,8 +192,9 @@ pub fn together(plan: &Together<'_>, reference: &RowSample, window: &RowSample) 
         Units::Rows => {
             let Some(permutations) = plan.joint.drawn(plan.level) else {
                 score.reason = format!(
-                    "the level {:.1e} needs more permutations than are drawn",
-                    plan.level
+                    "the level {:.1e} needs more permutations than the {} that are drawn; allow the rule more of them, or a larger level",
+                    plan.level,
+                    plan.joint.most_permutations()
                 );
                 return score;
             };
@@ -358,12 +373,20 @@ struct Picked {
 }
 
 impl Sides {
-    fn new(plan: &Together<'_>, reference: &RowSample, window: &RowSample) -> Self {
-        let scales: Vec<(f64, f64)> = plan
+    /// # Errors
+    /// A sentence, where the reference has no deviation of a column to measure distances by.
+    fn new(plan: &Together<'_>, reference: &RowSample, window: &RowSample) -> Result<Self, String> {
+        let scales: Result<Vec<(f64, f64)>, String> = plan
             .columns
             .iter()
-            .map(|&index| scale(plan, index).unwrap_or((0.0, 1.0)))
+            .map(|&index| {
+                scale(plan, index).ok_or_else(|| {
+                    let name = plan.layout.columns.get(index).map_or("", |column| &column.name);
+                    format!("the reference has no mean and deviation of {name}: it has no number there, or numbers too large to add up")
+                })
+            })
             .collect();
+        let scales = scales?;
         let side = |sample: &RowSample| {
             let columns = plan
                 .columns
@@ -379,10 +402,10 @@ impl Sides {
                 rows: sample.rows.num_rows(),
             }
         };
-        Self {
+        Ok(Self {
             reference: side(reference),
             window: side(window),
-        }
+        })
     }
 
     /// The first `most` rows of either side.
@@ -402,8 +425,8 @@ impl Sides {
                     rows.len() - complete.len(),
                 )
             });
-        enough("reference", first.1)?;
-        enough("window", second.1)?;
+        enough("reference", first.1, first.2)?;
+        enough("window", second.1, second.2)?;
         Ok(Picked {
             left_out: [first.2, second.2],
             first: first.0,
@@ -430,12 +453,19 @@ impl Scaled {
     }
 }
 
-fn enough(side: &str, rows: usize) -> Result<(), String> {
-    if rows >= LEAST_ROWS {
+fn enough(side: &str, rows: usize, left_out: usize) -> Result<(), String> {
+    let looked_at = rows + left_out;
+    let needed = ((LEAST_COMPLETE * looked_at as f64).ceil() as usize).max(LEAST_ROWS);
+    if rows >= needed {
         return Ok(());
     }
+    if left_out == 0 {
+        return Err(format!(
+            "the {side}'s sample has {rows} rows, {needed} are needed"
+        ));
+    }
     Err(format!(
-        "the {side}'s sample has {rows} rows with all columns, {LEAST_ROWS} are needed"
+        "of the {looked_at} rows of the {side}'s sample {rows} have a number in every column, {needed} are needed; leave out a column that is often empty"
     ))
 }
 
@@ -512,15 +542,27 @@ impl Measure {
     }
 }
 
-/// The median distance over rows of both sides, 1 where most rows are the same.
+/// The median distance over rows of both sides, 1 where most rows are the same. Which rows is drawn from their number
+/// alone: a choice that knew the sides would make the width another one when labels are exchanged.
 fn width(first: &[f64], second: &[f64], dims: usize) -> f64 {
-    let thinned = |values: &[f64]| {
-        let rows = values.len() / dims.max(1);
-        let step = rows.div_ceil(WIDTH_ROWS).max(1);
-        let rows = values.chunks_exact(dims.max(1)).step_by(step);
-        rows.flatten().copied().collect::<Vec<f64>>()
+    let rows: Vec<&[f64]> = [first, second]
+        .into_iter()
+        .flat_map(|side| side.chunks_exact(dims.max(1)))
+        .collect();
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    let rng = &mut Pcg64Mcg::new(rows.len() as u128);
+    for place in 0..WIDTH_ROWS.min(rows.len()) {
+        let other = place + below(rng, rows.len() - place);
+        order.swap(place, other);
+    }
+    order.truncate(WIDTH_ROWS);
+    let of = |places: &[usize]| -> Vec<f64> {
+        let rows = places.iter().filter_map(|place| rows.get(*place));
+        rows.copied().flatten().copied().collect()
     };
-    pairwise_distance::points(&thinned(first), &thinned(second), dims)
+    // Of which side a row is makes no difference to the median.
+    let (one, other) = order.split_at(order.len() / 2);
+    pairwise_distance::points(&of(one), &of(other), dims)
         .and_then(|points| pairwise_distance::median(&points))
         .filter(|median| *median > 0.0)
         .unwrap_or(1.0)

@@ -134,6 +134,7 @@ fn judged(known: &Known, statistic: Statistic, joint: Joint, day: i64, window: V
         statistic,
         columns: &[0, 1],
         joint: &joint,
+        rows: 10_000,
         reference: &known.reference,
         window: Span::new(day * DAY, (day + 1) * DAY),
         level: 0.01,
@@ -145,6 +146,13 @@ fn judged(known: &Known, statistic: Statistic, joint: Joint, day: i64, window: V
     };
     together(&plan, &known.rows, &sample(&[window]))
 }
+
+/// Cheap enough to be asked often.
+const FEW: Joint = Joint {
+    sample: 100,
+    permutations: None,
+    bandwidth: Bandwidth::Median,
+};
 
 const BOTH: [Statistic; 2] = [Statistic::Mmd, Statistic::EnergyNd];
 
@@ -194,24 +202,12 @@ fn windows_that_differ_are_exchanged_whole() {
         let mut alarms = 0;
         for day in 40..60 {
             let shift = wandering(rng);
-            let score = judged(
-                &known,
-                statistic,
-                Joint::default(),
-                day,
-                rows(rng, ROWS, 0.0, shift),
-            );
+            let score = judged(&known, statistic, FEW, day, rows(rng, ROWS, 0.0, shift));
             alarms += u32::from(score.p_value.expect("judged") <= 0.05);
         }
         // 1 expected of 20; 6 have a chance below 0.1 % with independent windows.
         assert!(alarms <= 5, "{} raised {alarms} of 20", statistic.name());
-        let far = judged(
-            &known,
-            statistic,
-            Joint::default(),
-            200,
-            rows(rng, ROWS, 0.0, 4.0),
-        );
+        let far = judged(&known, statistic, FEW, 200, rows(rng, ROWS, 0.0, 4.0));
         assert_eq!(far.verdict, Verdict::Drift, "{far:?}");
         let threshold = far.threshold.expect("a threshold");
         assert_eq!(threshold.source, ThresholdSource::Overdispersion);
@@ -243,7 +239,7 @@ fn the_same_rows_give_the_same_bits() {
     let known = known(DAYS, |_| 0.0);
     let window = rows(&mut Pcg64Mcg::new(8), ROWS, 0.3, 0.0);
     for statistic in BOTH {
-        let score = |_| judged(&known, statistic, Joint::default(), 40, window.clone());
+        let score = |_| judged(&known, statistic, FEW, 40, window.clone());
         let [one, other] = [0, 1].map(score);
         assert_eq!(one, other);
     }
@@ -256,28 +252,24 @@ fn what_is_missing_is_left_out_and_said() {
     for (row, bad) in window.iter_mut().zip([f64::NAN, f64::INFINITY, f64::MAX]) {
         row[1] = bad;
     }
-    let score = judged(&known, Statistic::Mmd, Joint::default(), 40, window);
+    let score = judged(&known, Statistic::Mmd, FEW, 40, window);
     assert_eq!(score.parameters["incomplete_rows_window"], "2");
     assert_eq!(score.n_current, 98);
     assert!(score.value.is_some_and(f64::is_finite), "{score:?}");
-    let few = judged(
-        &known,
-        Statistic::EnergyNd,
-        Joint::default(),
-        40,
-        vec![[0.0; 2]; 7],
-    );
-    assert_eq!(few.verdict, Verdict::InsufficientData);
+    // Of most rows missing, the others are no picture.
+    let mut window = rows(&mut Pcg64Mcg::new(9), 100, 0.0, 0.0);
+    for row in &mut window[..51] {
+        row[1] = f64::NAN;
+    }
+    let half = judged(&known, Statistic::Mmd, FEW, 40, window);
+    assert_eq!(half.verdict, Verdict::InsufficientData);
     assert_eq!(
-        few.reason,
-        "the window's sample has 7 rows with all columns, 20 are needed"
+        half.reason,
+        "of the 100 rows of the window's sample 49 have a number in every column, 50 are needed; leave out a column that is often empty"
     );
-    let constant = judged(
-        &known,
-        Statistic::Mmd,
-        Joint::default(),
-        40,
-        vec![[0.0; 2]; 50],
-    );
+    let few = judged(&known, Statistic::EnergyNd, FEW, 40, vec![[0.0; 2]; 7]);
+    assert_eq!(few.verdict, Verdict::InsufficientData);
+    assert_eq!(few.reason, "the window's sample has 7 rows, 20 are needed");
+    let constant = judged(&known, Statistic::Mmd, FEW, 40, vec![[0.0; 2]; 50]);
     assert_eq!(constant.verdict, Verdict::Drift);
 }

@@ -36,6 +36,10 @@ mod promise;
 #[cfg(test)]
 mod sample;
 
+/// How the source of a reference begins whose predictions are a challenger's, counted anew: no row that was logged has
+/// them.
+pub const OF_TRAINING: &str = "training: ";
+
 pub use blocks::{Block, Reference, ReferenceError};
 pub use budget::{TestBudget, level_for};
 pub use cache::NullCache;

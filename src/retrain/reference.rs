@@ -18,7 +18,7 @@ use crate::event::{Batch, Column, Millis, Span, State};
 use crate::learn::{Model, Predictions};
 use crate::profile::{Cells, CompiledLayout, Field, LayoutColumn, Profile};
 use crate::reference::windows::{OfWindows, blocks, stored};
-use crate::reference::{Block, Reference};
+use crate::reference::{Block, OF_TRAINING, Reference};
 use crate::rules::Rows as Kept;
 use crate::store::StoreError;
 
@@ -42,7 +42,7 @@ pub async fn of_promotion(
         return Ok(None);
     };
     let (ground, store) = (Arc::new(ground), retraining.store().clone());
-    let source = format!("training: {run}");
+    let source = format!("{OF_TRAINING}{run}");
     let (asked, called) = (Arc::clone(&ground), source.clone());
     let found = blocking(move || {
         let spec = &asked.declaration.window;

@@ -63,6 +63,11 @@ impl Default for Joint {
 }
 
 impl Joint {
+    /// As many permutations as are ever drawn.
+    pub fn most_permutations(&self) -> u32 {
+        self.permutations.unwrap_or(MOST_PERMUTATIONS)
+    }
+
     /// Permutations for a test at `level`; `None` where that many are not drawn.
     ///
     /// ```
@@ -72,7 +77,7 @@ impl Joint {
     /// assert_eq!(Joint { permutations: Some(99), ..Joint::default() }.drawn(0.001), None);
     /// ```
     pub fn drawn(&self, level: f64) -> Option<u32> {
-        let most = self.permutations.unwrap_or(MOST_PERMUTATIONS);
+        let most = self.most_permutations();
         // One more than a permutation: the rows as they are.
         if level.is_nan() || level * f64::from(most + 1) < 1.0 {
             return None;
@@ -181,7 +186,7 @@ fn level<'a>(
     joint: &Joint,
     facts: Facts<'_>,
 ) {
-    let most = joint.permutations.unwrap_or(MOST_PERMUTATIONS);
+    let most = joint.most_permutations();
     let named = table.get("permutations").unwrap_or(statistic);
     let written = rule.level.zip(table.get("level"));
     let (level, at) = match (written, facts.window) {

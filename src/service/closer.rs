@@ -168,7 +168,7 @@ impl Closer {
                     }
                     // One model's file must not stop the others.
                     Err(error) if error.downcast_ref::<QueryError>().is_some() => {
-                        tracing::error!(model = %model.name, error = format!("{error:#}"), "the model waits for its reference");
+                        tracing::error!(model = %model.name, error = format!("{error:#}"), "the model waits: its reference or its rows cannot be read");
                         unreadable = true;
                     }
                     outcome => outcome?,

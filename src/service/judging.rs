@@ -12,9 +12,10 @@ use crate::compute::backend::Compute;
 use crate::event::{Key, Span};
 use crate::ingest::catalogue::Model;
 use crate::metrics::{Metrics, Stage};
-use crate::profile::{CompiledLayout, Profile};
+use crate::profile::{CompiledLayout, Field, Profile};
+use crate::query::QueryError;
 use crate::reference::slices::{self, worst_slice};
-use crate::reference::{NullCache, Plan, Reference, TestBudget, compare, level_for};
+use crate::reference::{NullCache, OF_TRAINING, Plan, Reference, TestBudget, compare, level_for};
 use crate::rules::{AlertState, AlertStatus, Evaluation, Judgement, KOfN, Rule, Watch, evaluate};
 use crate::service::alerting::{AlertChange, Alerting, Occasion};
 use crate::service::quality_scores::{condition_text, quality_scores};
@@ -247,8 +248,21 @@ impl Judge {
         } else {
             column.clone()
         };
-        let found: WorstSlice = match rows.both()? {
+        // It explains and judges nothing: no alert waits for it.
+        let both = match rows.both() {
+            Err(error) => match error.downcast::<QueryError>() {
+                Ok(error) => Err(format!("its rows cannot be read: {error}")),
+                Err(error) => return Err(error),
+            },
+            Ok(both) => both,
+        };
+        let of_training = reference.source.starts_with(OF_TRAINING);
+        let logged = |index: usize| layout.columns[index].field == Field::Feature;
+        let found: WorstSlice = match both {
             Err(reason) => slices::none(&reason),
+            Ok(_) if of_training && layout.column(&column).is_some_and(|index| !logged(index)) => {
+                slices::none(together::NOT_LOGGED)
+            }
             Ok((of_reference, of_window)) => {
                 let started = Instant::now();
                 let asked = slices::Asked {

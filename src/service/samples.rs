@@ -3,7 +3,8 @@
 //! A window's rows lie in the lake. A reference's lie in its file, or in the lake too, from where retention takes them
 //! one day: the sample of a reference that is bound is therefore stored when it is first asked for, and is the same from
 //! then on. That of a moving reference is taken anew with each. **Invariant:** a sample is a function of the logs and of
-//! the reference's hash. Where rows are missing there is a reason in its place, in words.
+//! the reference's hash: of a window or a reference of which rows are missing, or of a file that is not what it was when
+//! the reference was made of it, there is none, but a reason, in words.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,20 +14,22 @@ use crate::event::{Key, Millis, Span};
 use crate::ingest::catalogue::Model;
 use crate::metrics::{Metrics, Stage};
 use crate::profile::CompiledLayout;
-use crate::query::{File, Keep, RowSample, SampleAsk, sample_of_file, sample_of_lake};
+use crate::query::{
+    File, Keep, QueryError, RowSample, SampleAsk, reference_file, sample_of_file, sample_of_lake,
+};
 use crate::reference::windows::{OfWindows, blocks};
-use crate::reference::{Reference, joint};
+use crate::reference::{Block, Reference, joint};
 use crate::rules::{ReferenceSpec, Rows};
 use crate::store::lake::Lake;
-use crate::store::{Store, references};
+use crate::store::{Store, Transaction, references};
 
 /// Rows of a sample where columns are few: enough for a slice of one in a hundred.
 const MOST_ROWS: usize = 10_000;
 /// Values of a sample: rows of more than 200 columns are fewer.
 const MOST_VALUES: usize = 2_000_000;
 const LEAST_ROWS: usize = 1_000;
-/// A sample stands for its rows only if the lake has at least this share of those it should have.
-const LEAST_SHARE: f64 = 0.5;
+/// Where only a share of the rows is kept, so many standard deviations fewer than expected are still all of them.
+const LUCK: f64 = 6.0;
 /// Samples of references kept in memory, of 16 MB at most each.
 const KEPT: usize = 4;
 
@@ -51,7 +54,8 @@ pub struct Samples {
     lake: Lake,
     metrics: Metrics,
     runtime: tokio::runtime::Handle,
-    kept: Mutex<BTreeMap<String, Arc<RowSample>>>,
+    /// By the reference's hash; what is gone stays gone.
+    kept: Mutex<BTreeMap<String, Sampled>>,
 }
 
 impl Samples {
@@ -95,8 +99,9 @@ impl Samples {
             },
             seed: xxhash_rust::xxh3::xxh3_64(seed.as_bytes()),
         };
-        let sample = self.asked(sample_of_lake(&self.lake, &self.store, &ask))?;
-        Ok(complete("window", sample, of.rows, share).map(Arc::new))
+        let sample = self.asked(sample_of_lake(&self.lake, &self.store, &ask));
+        let sample = lost(sample)?.and_then(|sample| complete("window", sample, of.rows, share));
+        Ok(sample.map(Arc::new))
     }
 
     /// The rows of a reference.
@@ -106,33 +111,37 @@ impl Samples {
         reference: &Reference,
     ) -> anyhow::Result<Sampled> {
         if let Some(known) = self.kept().get(&reference.hash) {
-            return Ok(Ok(Arc::clone(known)));
+            return Ok(known.clone());
         }
         let hash = reference.hash.clone();
         let stored = self.store.read(|conn| references::rows(conn, &hash))?;
+        let decoded = |bytes: &[u8]| {
+            RowSample::from_bytes(bytes, of.layout.layout())
+                .map_err(|error| format!("the stored rows of the reference are damaged: {error}"))
+        };
         let sample = match stored {
-            Some(bytes) => RowSample::from_bytes(&bytes, of.layout.layout())?,
+            Some(bytes) => decoded(&bytes),
             None => match self.taken(of, reference)? {
                 Ok(sample) if is_bound(of.model, reference) => {
                     let bytes = sample.to_bytes()?;
-                    self.store
-                        .write(move |tx| references::insert_rows(tx, &hash, &bytes))?;
-                    sample
+                    // Whoever stored first, all use the same.
+                    let insert =
+                        move |tx: &Transaction<'_>| references::insert_rows(tx, &hash, &bytes);
+                    decoded(&self.store.write(insert)?)
                 }
-                Ok(sample) => sample,
-                Err(reason) => return Ok(Err(reason)),
+                taken => taken,
             },
         };
-        let sample = Arc::new(sample);
+        let sample = sample.map(Arc::new);
         let mut kept = self.kept();
         if kept.len() >= KEPT {
             kept.clear();
         }
-        kept.insert(reference.hash.clone(), Arc::clone(&sample));
-        Ok(Ok(sample))
+        kept.insert(reference.hash.clone(), sample.clone());
+        Ok(sample)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<RowSample>>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Sampled>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -162,13 +171,30 @@ impl Samples {
             let spans: Vec<Option<Span>> =
                 reference.blocks.iter().map(|block| block.span).collect();
             let file = File::Path(path.clone());
-            let sampled = sample_of_file(&file, of.layout, &declared.window, &spans, keep, seed);
-            return Ok(match self.asked(sampled) {
-                Ok(sample) => complete("reference", sample, reference.profile.rows, 1.0),
-                Err(error) => Err(format!(
-                    "the reference's file is not readable any more: {error}"
-                )),
-            });
+            let sampled = async {
+                let sample =
+                    sample_of_file(&file, of.layout, &declared.window, &spans, keep, seed).await?;
+                let blocks = reference_file(&file, of.layout, &declared.window, None).await?;
+                Ok((sample, blocks))
+            };
+            let sampled = lost(self.asked(sampled))?;
+            return Ok(sampled.and_then(|(sample, blocks)| {
+                let blocks = blocks.into_iter();
+                let blocks = blocks.map(|(span, profile)| Block { span, profile });
+                let now = Reference::from_blocks(
+                    &reference.model,
+                    &reference.source,
+                    of.layout.layout(),
+                    blocks.collect(),
+                );
+                match now {
+                    Ok(now) if now.hash == reference.hash => Ok(sample),
+                    _ => Err(format!(
+                        "{} is not what it was when the reference was made of it; write it under another name, and name that as the reference",
+                        path.display()
+                    )),
+                }
+            }));
         }
         let Some(share) = share_kept(declared.rows) else {
             return Ok(Err(NOT_KEPT.to_owned()));
@@ -192,8 +218,8 @@ impl Samples {
             keep,
             seed,
         };
-        let sample = self.asked(sample_of_lake(&self.lake, &self.store, &ask))?;
-        Ok(complete("reference", sample, reference.profile.rows, share))
+        let sample = lost(self.asked(sample_of_lake(&self.lake, &self.store, &ask)))?;
+        Ok(sample.and_then(|sample| complete("reference", sample, reference.profile.rows, share)))
     }
 
     /// Which version's rows a reference of windows is made of: the window's own where it moves, else the one with the
@@ -241,10 +267,20 @@ fn is_bound(model: &Model, reference: &Reference) -> bool {
     !moves || reference.source != declared.to_string()
 }
 
-/// The sample, if it was taken of most of the rows that are meant.
+/// What is lost is a reason; what cannot be read now is an error, and the window waits for it.
+fn lost<T>(read: Result<T, QueryError>) -> Result<Result<T, String>, QueryError> {
+    match read {
+        Ok(found) => Ok(Ok(found)),
+        Err(error) if error.is_gone() => Ok(Err(format!("its rows are lost: {error}"))),
+        Err(error) => Err(error),
+    }
+}
+
+/// The sample, if it was taken of all the rows that are meant: of a part of a window nobody knows which part it is.
 fn complete(side: &str, sample: RowSample, rows: u64, share: f64) -> Result<RowSample, String> {
     let found = sample.rows_found();
-    if found as f64 >= LEAST_SHARE * share * rows as f64 {
+    let expected = share * rows as f64;
+    if found as f64 >= expected - LUCK * (expected * (1.0 - share)).sqrt() {
         return Ok(sample);
     }
     let kept = if share < 1.0 {
@@ -275,8 +311,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_of_a_remnant_is_refused_in_a_sentence() {
-        check(500, 1_000, 1.0, None);
+    fn a_sample_of_a_part_is_refused_in_a_sentence() {
+        check(1_000, 1_000, 1.0, None);
+        check(
+            999,
+            1_000,
+            1.0,
+            Some(
+                "999 of the window's 1000 rows are still there; keep rows for longer than the reference is in use",
+            ),
+        );
         check(70, 1_000, 0.1, None);
         check(
             12,

@@ -8,12 +8,15 @@ use crate::metrics::{Metrics, Stage};
 use crate::profile::{Cells, Field, Layout};
 use crate::query::RowSample;
 use crate::reference::joint::{Together, Units, together, units, unjudged};
-use crate::reference::{NullCache, Reference};
+use crate::reference::{NullCache, OF_TRAINING, Reference};
 use crate::rules::{Joint, KOfN, Rule};
 use crate::service::judging::Case;
 use crate::service::samples::{Occurrence, Sampled, Samples};
 use crate::stats::Statistic;
 use crate::stats::score::{Score, Verdict};
+
+/// Why predictions are not compared with a reference whose own are a promoted model's.
+pub const NOT_LOGGED: &str = "the reference has the promoted model's predictions for rows that another model predicted, counted but not row by row; name features only";
 
 /// Rows of the reference, and of the window.
 type Both = (Arc<RowSample>, Arc<RowSample>);
@@ -106,17 +109,24 @@ pub fn score(
         );
         return none(Verdict::InsufficientData, &reason);
     }
+    let feature = |index: &usize| {
+        let column = case.layout.layout().columns.get(*index);
+        column.is_some_and(|column| column.field == Field::Feature)
+    };
+    if reference.source.starts_with(OF_TRAINING) && !columns.iter().all(feature) {
+        return none(Verdict::SchemaError, NOT_LOGGED);
+    }
     let (of_reference, of_window) = match rows.both()? {
         Ok(both) => both,
         Err(reason) => return none(Verdict::InsufficientData, &reason),
     };
     let layout = case.layout.layout();
+    let most = Samples::overall(case.layout).min(joint.sample as usize);
     let worth = match units(reference, layout, &columns, tools.cache).0 {
         Units::Windows => reference.blocks.len() as f64,
         // All windows share the reference's sample.
         Units::Rows => {
-            let most = f64::from(joint.sample);
-            let rows = |sample: &RowSample| (sample.rows.num_rows() as f64).clamp(1.0, most);
+            let rows = |sample: &RowSample| sample.rows.num_rows().clamp(1, most) as f64;
             rows(&of_reference) / rows(&of_window)
         }
     };
@@ -126,6 +136,7 @@ pub fn score(
         statistic,
         columns: &columns,
         joint,
+        rows: Samples::overall(case.layout),
         reference,
         window: case.window,
         level: rule.level.unwrap_or_else(|| level(worth)),

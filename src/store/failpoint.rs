@@ -22,6 +22,8 @@ pub const NAMES: &[&str] = &[
     "references.before_insert",
     "references.after_insert",
     "references.after_bind",
+    "references.before_insert_rows",
+    "references.after_insert_rows",
     "models.before_advance",
     "models.after_advance",
     "windows.before_insert",

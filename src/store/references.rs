@@ -77,14 +77,15 @@ pub fn rows(conn: &Connection, hash: &str) -> Result<Option<Vec<u8>>> {
     Ok(statement.query_row([hash], |row| row.get(0)).optional()?)
 }
 
-/// Stores a sample of a stored reference's rows; one that is there stays as it is.
-pub fn insert_rows(tx: &Transaction<'_>, hash: &str, body: &[u8]) -> Result<()> {
+/// Stores a sample of a stored reference's rows; one that is there stays as it is. Returns what is stored now.
+pub fn insert_rows(tx: &Transaction<'_>, hash: &str, body: &[u8]) -> Result<Vec<u8>> {
     failpoint("references.before_insert_rows");
     tx.prepare_cached(
         "INSERT INTO reference_rows (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
     )?
     .execute(params![hash, body])?;
-    Ok(())
+    failpoint("references.after_insert_rows");
+    Ok(rows(tx, hash)?.unwrap_or_else(|| body.to_vec()))
 }
 
 /// Binds a stored reference to a model's version, `""` for all versions without one of their own, if the binding is

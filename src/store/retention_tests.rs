@@ -30,6 +30,8 @@ fn without_a_policy_only_unused_references_go() {
     let (_dir, store) = scratch();
     for hash in ["unused", "named", "bound"] {
         reference(&store, hash);
+        let kept = store.write(move |tx| references::insert_rows(tx, hash, b"rows"));
+        assert_eq!(kept.expect("writes"), b"rows");
     }
     store
         .write(|tx| {
@@ -57,6 +59,9 @@ fn without_a_policy_only_unused_references_go() {
         left.iter().map(|row| row.hash.as_str()).collect::<Vec<_>>(),
         ["bound", "named"]
     );
+    let rows = |hash: &'static str| store.read(move |conn| references::rows(conn, hash));
+    assert_eq!(rows("unused").expect("reads"), None);
+    assert_eq!(rows("named").expect("reads"), Some(b"rows".to_vec()));
 }
 
 #[test]

@@ -24,6 +24,8 @@ const LATER: &[(&str, u64)] = &[
     ("pending.before_delete", 2),
     ("pending.after_delete", 2),
     ("references.after_bind", 2),
+    ("references.before_insert_rows", 1),
+    ("references.after_insert_rows", 1),
     ("partials.before_delete", 2),
     ("partials.after_delete", 2),
     ("alerts.before_transition", 3),

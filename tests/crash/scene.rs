@@ -14,7 +14,8 @@ use crate::processes::{Broker, Service, free_port, wait_until};
 use crate::receiver::{Receiver, SECRET};
 
 /// Windows of both models are short, so that many are closed; `flights` learns its layout and its reference from the
-/// log, `departures` has them from a file. The rows of one are kept, and a sample of the other's.
+/// log, `departures` has them from a file. The rows of one are kept, and compared by a rule over several columns, and a
+/// sample of the other's.
 pub const TWO_MODELS: &str = r#"
 model: flights
 task: {type: binary, positive: late}
@@ -26,6 +27,7 @@ rules:
   - {name: inputs, watch: drift, on: "*", severity: ticket}
   - {name: nulls, watch: null_rate, on: "*", above: reference + 2pp, severity: ticket}
   - {name: volume, watch: volume, below: reference * 0.5, severity: ticket}
+  - {name: weather, watch: drift, statistic: energy, on: [temp], level: 0.01, sample: 300, severity: ticket}
 ---
 model: departures
 task: none
