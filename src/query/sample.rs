@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::{interleave_record_batch, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::StreamReader;
@@ -56,7 +56,7 @@ impl RowSample {
     /// The numbers of the `index`-th column of the layout, NaN where there is none; `None` for a column of texts.
     pub fn numbers(&self, index: usize) -> Option<Vec<f64>> {
         let column = self.rows.columns().get(index)?;
-        let numbers = column.as_primitive_opt::<arrow::datatypes::Float64Type>()?;
+        let numbers = column.as_primitive_opt::<Float64Type>()?;
         Some(
             numbers
                 .iter()
@@ -277,7 +277,7 @@ impl Sampler {
     pub fn finish(mut self) -> Result<RowSample, DataFusionError> {
         self.prune()?;
         let rows = match self.batches.pop() {
-            Some(rows) => rows,
+            Some(rows) => plain(&rows)?,
             None => RecordBatch::new_empty(self.schema),
         };
         Ok(RowSample {
@@ -286,6 +286,18 @@ impl Sampler {
             found: self.found,
         })
     }
+}
+
+/// The same values in the same bytes: what lies beneath a null, and behind the last bit of a bitmap, depends on how the
+/// rows came.
+fn plain(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = rows.columns().iter().map(|column| -> ArrayRef {
+        match column.as_primitive_opt::<Float64Type>() {
+            Some(numbers) => Arc::new(numbers.iter().collect::<Float64Array>()),
+            None => Arc::new(column.as_string::<i32>().iter().collect::<StringArray>()),
+        }
+    });
+    RecordBatch::try_new(rows.schema(), columns.collect())
 }
 
 fn compare(a: &Taken, b: &Taken) -> Ordering {
@@ -333,7 +345,6 @@ pub async fn sample_of_file(
 mod tests {
     use super::*;
     use crate::profile::{ColumnRules, Field as Place, Observed, Sample};
-    use arrow::array::{Float64Array, StringArray};
 
     fn layout() -> Layout {
         let mut sample = Sample::new();
@@ -390,6 +401,38 @@ mod tests {
             let of_span = one.spans.iter().filter(|place| **place == span).count();
             assert!((300..450).contains(&of_span), "{of_span}");
         }
+    }
+
+    #[test]
+    fn the_stored_bytes_do_not_depend_on_how_rows_came() {
+        // Every third number is null, over whatever lies beneath, in batches of any length.
+        let bytes = |length: usize, beneath: f64| {
+            let layout = layout();
+            let keep = Keep {
+                overall: 50,
+                of_each: 0,
+            };
+            let mut sampler = Sampler::new(keep, &layout, 1);
+            for rows in (0..100_u64).collect::<Vec<_>>().chunks(length) {
+                let values = rows.iter().map(|row| match row % 3 {
+                    0 => beneath,
+                    _ => *row as f64,
+                });
+                let nulls = rows.iter().map(|row| row % 3 != 0).collect::<Vec<bool>>();
+                let numbers = Float64Array::new(values.collect(), Some(nulls.into()));
+                let columns = layout.columns.iter().map(|column| match column.cells {
+                    Cells::Numeric(_) => Arc::new(numbers.clone()) as ArrayRef,
+                    Cells::Categorical(_) => Arc::new(StringArray::from(vec!["mon"; rows.len()])),
+                });
+                let keys = (0..)
+                    .zip(rows)
+                    .map(|(place, row)| (place, 0, Key::new(7, &row.to_le_bytes(), 0, *row)));
+                let columns = columns.collect();
+                sampler.offer(columns, keys).expect("of the layout");
+            }
+            sampler.finish().expect("rows").to_bytes().expect("written")
+        };
+        assert_eq!(bytes(100, 0.0), bytes(7, 1e9));
     }
 
     #[test]
