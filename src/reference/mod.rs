@@ -16,6 +16,7 @@ mod cache;
 mod column;
 pub mod compare;
 mod evidence;
+mod exchange;
 mod fitted;
 mod measure;
 pub mod null;
