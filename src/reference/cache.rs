@@ -129,7 +129,7 @@ impl NullCache {
         );
         let made = Arc::new(made);
         let mut kept = self.kept();
-        kept.make_room(made.size());
+        kept.make_room(made.size().max(ENTRY_NUMBERS));
         kept.calibrations.insert(key, Arc::clone(&made));
         made
     }
@@ -156,14 +156,14 @@ impl NullCache {
         }
         let made = budget::false_alarms(level, of, every, ratio, degrees, scale_degrees);
         let mut kept = self.kept();
-        kept.make_room(ALARM_NUMBERS);
+        kept.make_room(ENTRY_NUMBERS);
         kept.alarms.insert(key, made);
         made
     }
 }
 
-/// An entry of the rates of false alarms, in numbers.
-const ALARM_NUMBERS: usize = 16;
+/// An entry that holds little more than its key, in numbers.
+const ENTRY_NUMBERS: usize = 16;
 
 impl Kept {
     fn make_room(&mut self, more: usize) {

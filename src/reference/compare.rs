@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use super::column::Prepared;
+use super::exchange::Pool;
 use super::measure::{Judge, Measured, Null, Short, method};
 use super::null::{MAX_DRAWS, window_size};
 use super::redraw::drawn;
 use super::{NullCache, Reference};
 use crate::event::{Millis, Span};
-use crate::profile::layout::Layout;
+use crate::profile::layout::{Layout, LayoutColumn};
 use crate::profile::{Cells, ColumnProfile, Profile};
 use crate::stats::score::{Digits, Score, Threshold, ThresholdSource, Verdict};
 use crate::stats::{Data, Statistic};
@@ -123,15 +124,18 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         );
     };
     let size = window_size(current.rows);
-    let calibration = plan.cache.calibration(
-        &reference.hash,
-        index,
-        &prepared,
-        size,
-        plan.level,
-        drawn(&statistics),
-    );
-    let judge = Judge {
+    let calibrate = |statistics| {
+        let (hash, level) = (&reference.hash, plan.level);
+        plan.cache
+            .calibration(hash, index, &prepared, size, level, statistics)
+    };
+    // Where rows are exchanged nothing is drawn from the reference: it is asked for no more than its source.
+    let pool = pool(column, before, profile).filter(|_| calibrate(Vec::new()).source.of_rows());
+    let calibration = calibrate(match pool {
+        Some(_) => Vec::new(),
+        None => drawn(&statistics),
+    });
+    let mut judge = Judge {
         plan,
         column,
         prepared: &prepared,
@@ -143,11 +147,27 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         atoms,
         beside: prepared.beside(&bins),
         bins,
+        exchanged: None,
     };
+    if let Some(pool) = pool {
+        judge.exchange(pool, &statistics);
+    }
     statistics
         .into_iter()
         .map(|statistic| judge.score(statistic))
         .collect()
+}
+
+/// The rows of both sides by category, where the reference has fewer than the window.
+fn pool(column: &LayoutColumn, before: &ColumnProfile, now: &ColumnProfile) -> Option<Pool> {
+    match (&column.cells, before, now) {
+        (
+            Cells::Categorical(cells),
+            ColumnProfile::Categorical(before),
+            ColumnProfile::Categorical(now),
+        ) => Pool::of_small(cells, before, now),
+        _ => None,
+    }
 }
 
 /// The statistics to compute for a column.

@@ -5,10 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use super::Reference;
 use super::column::{self, Prepared};
 use super::compare::Plan;
+use super::exchange::Pool;
 use super::null::{Calibration, chi_squared_quantile};
+use super::sequential::Drawn;
 use crate::profile::layout::LayoutColumn;
 use crate::profile::{Cells, ColumnProfile, NumericProfile, Profile};
 use crate::stats::score::ThresholdSource;
@@ -16,6 +20,9 @@ use crate::stats::{self, Statistic, bins, kolmogorov_smirnov, mean_shift, occupi
 
 /// References with fewer times the window's rows than this carry a warning: their own error dominates.
 const SMALL_REFERENCE: u64 = 10;
+
+/// The null of a score whose rows were exchanged, for its parameters.
+const EXCHANGED: &str = "rows exchanged between reference and window";
 
 /// How a statistic is computed.
 pub(super) fn method(statistic: Statistic) -> &'static str {
@@ -41,6 +48,15 @@ pub(super) struct Judge<'a> {
     pub bins: Vec<u64>,
     /// The reference by bin, as it is set beside this window.
     pub beside: Vec<u64>,
+    /// Where rows of both sides were exchanged instead of drawn from the reference.
+    pub exchanged: Option<Exchanged>,
+}
+
+/// What the exchange of rows says of the statistics that have no closed form.
+pub(super) struct Exchanged {
+    drawn: Vec<(Statistic, Drawn)>,
+    /// Whether the categories of all rows were known.
+    known: bool,
 }
 
 /// A statistic's value and what it is judged by.
@@ -60,6 +76,13 @@ pub(super) struct Null {
     pub source: ThresholdSource,
     pub draws: Option<u32>,
     pub extrapolated: bool,
+}
+
+impl Exchanged {
+    fn of(&self, statistic: Statistic) -> Option<&Drawn> {
+        let found = self.drawn.iter().find(|(one, _)| *one == statistic);
+        found.map(|(_, drawn)| drawn)
+    }
 }
 
 impl Judge<'_> {
@@ -97,8 +120,45 @@ impl Judge<'_> {
                 let value = statistic.of_counts(reference, current)?;
                 let effect = statistic.effect_of_counts(value, reference, current)?;
                 let null = self.closed(statistic, degrees);
-                binned(value, effect, null.or_else(|| self.drawn(statistic, value)))
+                let null = null.or_else(|| match &self.exchanged {
+                    Some(exchanged) => self.null_of(exchanged.of(statistic)?),
+                    None => self.drawn(statistic, value),
+                });
+                binned(value, effect, null)
             }
+        })
+    }
+
+    /// Exchanges the rows of both sides for those of `statistics` that have no closed form.
+    pub fn exchange(&mut self, pool: Pool, statistics: &[Statistic]) {
+        let degrees = stats::degrees(occupied(&self.beside, &self.bins)).max(1.0);
+        let open: Vec<(Statistic, f64)> = statistics
+            .iter()
+            .filter(|&&statistic| self.closed(statistic, degrees).is_none())
+            .filter_map(|&one| Some((one, one.of_counts(&self.beside, &self.bins)?)))
+            .collect();
+        let known = pool.known();
+        // One seed for each reference, column and window.
+        let mut seed = Xxh3::new();
+        seed.update(&self.prepared.seed.to_le_bytes());
+        for count in self.profile.cells().iter().chain(&self.bins) {
+            seed.update(&count.to_le_bytes());
+        }
+        let drawn = pool.judge(&open, self.plan.level, seed.digest128());
+        let drawn = open.iter().map(|(statistic, _)| *statistic).zip(drawn);
+        self.exchanged = Some(Exchanged {
+            drawn: drawn.collect(),
+            known,
+        });
+    }
+
+    fn null_of(&self, drawn: &Drawn) -> Option<Null> {
+        Some(Null {
+            threshold: drawn.threshold?,
+            p_value: drawn.p_value,
+            source: self.calibration.source,
+            draws: Some(drawn.draws),
+            extrapolated: drawn.extrapolated,
         })
     }
 
@@ -291,6 +351,15 @@ impl Judge<'_> {
             }
             binned => {
                 set("bins", bins);
+                if let Some(exchanged) = &self.exchanged
+                    && exchanged.of(binned).is_some()
+                {
+                    let text = match exchanged.known {
+                        true => EXCHANGED.to_owned(),
+                        false => format!("{EXCHANGED}; not all unseen texts are known"),
+                    };
+                    set("null", text);
+                }
                 match binned {
                     Statistic::Psi | Statistic::KullbackLeibler => {
                         set("log_base", "e".to_owned());

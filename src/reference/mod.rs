@@ -17,6 +17,7 @@ mod cache;
 mod column;
 pub mod compare;
 mod evidence;
+mod exchange;
 mod fitted;
 pub mod joint;
 mod measure;

@@ -18,6 +18,9 @@
 //! Where rows are redrawn, numeric bins are refitted to every pseudo-reference, because they are the reference's own
 //! quantiles (see `fitted`, which also says how that is done without rows). Statistics of ranks have no bins to refit:
 //! the layout's cells stand.
+//!
+//! A categorical reference with fewer rows than the window cannot say what it missed: where rows would be redrawn and
+//! there is no closed form, the rows of both sides are exchanged instead (see `exchange`), with φ taken as 1.
 
 use rand_pcg::Pcg64Mcg;
 use statrs::distribution::{ChiSquared, ContinuousCDF};

@@ -77,6 +77,13 @@ pub enum ThresholdSource {
     Declared,
 }
 
+impl ThresholdSource {
+    /// Whether rows are redrawn, each by itself.
+    pub fn of_rows(self) -> bool {
+        matches!(self, Self::Resampled | Self::AssumesIndependence)
+    }
+}
+
 /// A threshold and the promise it makes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
