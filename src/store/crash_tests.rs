@@ -118,6 +118,7 @@ fn close(tx: &Transaction<'_>) -> super::Result<()> {
     };
     references::insert(tx, &reference, b"profile")?;
     assert!(references::bind(tx, "delay", "", None, "reference")?);
+    assert_eq!(references::insert_rows(tx, "reference", b"rows")?, b"rows");
     let mut window = window(0, 0);
     window.reference_hash = Some("reference".to_string());
     window.scores = vec![RuleScore {

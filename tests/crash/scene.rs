@@ -27,7 +27,7 @@ rules:
   - {name: inputs, watch: drift, on: "*", severity: ticket}
   - {name: nulls, watch: null_rate, on: "*", above: reference + 2pp, severity: ticket}
   - {name: volume, watch: volume, below: reference * 0.5, severity: ticket}
-  - {name: weather, watch: drift, statistic: energy, on: [temp], level: 0.01, sample: 300, severity: ticket}
+  - {name: weather, watch: drift, statistic: energy, on: [temp], level: 0.01, sample: 100, severity: ticket}
 ---
 model: departures
 task: none
