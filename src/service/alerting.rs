@@ -86,6 +86,15 @@ impl Alerting {
         self.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The state that the windows before have left; `None` before the first.
+    fn stored(&self, on: Occasion<'_>, rule: &Rule) -> anyhow::Result<Option<AlertState>> {
+        let row = self
+            .store
+            .read(|conn| alerts::get(conn, on.key, &rule.name))?;
+        let state = row.map(|row| serde_json::from_str(&row.body));
+        Ok(state.transpose()?)
+    }
+
     /// Judges `scores`, all of them the rule's own. The change is `None` when nothing is to be stored.
     pub fn evaluate(
         &self,
@@ -93,13 +102,8 @@ impl Alerting {
         rule: &Rule,
         scores: &[Score],
     ) -> anyhow::Result<(Evaluation, Option<AlertChange>)> {
-        let stored = self
-            .store
-            .read(|conn| alerts::get(conn, on.key, &rule.name))?;
-        let state: AlertState = match &stored {
-            Some(row) => serde_json::from_str(&row.body)?,
-            None => AlertState::default(),
-        };
+        let stored = self.stored(on, rule)?;
+        let state = stored.clone().unwrap_or_default();
         let evaluation = evaluate(rule, &state, scores, on.window, on.now);
         let requests = self.requests(on, rule, &evaluation, scores)?;
         if evaluation.state == state && stored.is_some() && requests.is_empty() {
@@ -119,23 +123,15 @@ impl Alerting {
         rule: &Rule,
         scores: &[Score],
     ) -> anyhow::Result<Evaluation> {
-        let stored = self
-            .store
-            .read(|conn| alerts::get(conn, on.key, &rule.name))?;
-        let state: AlertState = match &stored {
-            Some(row) => serde_json::from_str(&row.body)?,
-            None => AlertState::default(),
-        };
+        let state = self.stored(on, rule)?.unwrap_or_default();
         Ok(evaluate(rule, &state, scores, on.window, on.now))
     }
 
     /// Ends an episode of a key that logs no more, so that nobody is told for ever about a version that was replaced.
     pub fn retire(&self, on: Occasion<'_>, rule: &Rule) -> anyhow::Result<Option<AlertChange>> {
-        let stored = self
-            .store
-            .read(|conn| alerts::get(conn, on.key, &rule.name))?;
-        let Some(row) = stored else { return Ok(None) };
-        let state: AlertState = serde_json::from_str(&row.body)?;
+        let Some(state) = self.stored(on, rule)? else {
+            return Ok(None);
+        };
         if state.status != AlertStatus::Firing {
             return Ok(None);
         }
