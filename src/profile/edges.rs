@@ -1,6 +1,6 @@
 //! Numeric cells and scales: learned from numbers, or fixed for latencies.
 
-use super::layout::{MAX_EDGES, MAX_SHIFT, NumericCells};
+use super::layout::{MAX_SHIFT, NumericCells};
 
 /// The sample's largest value is just below 2⁵³ units in sums, and below 2³⁶ units before it is squared.
 const SUM_BITS: i32 = 53;
@@ -20,8 +20,13 @@ const E24: [&str; 24] = [
 /// Latency cells begin at a microsecond and end at ten decades above, at 2.8 hours: 241 edges.
 const LATENCY_DECADES_MS: std::ops::Range<i32> = -3..7;
 
-/// Cells and scales that fit `numbers`, of which only those inside the domain count; `None` when there is none.
-pub(super) fn learned(numbers: &[f64], domain: Option<[f64; 2]>) -> Option<NumericCells> {
+/// At most `most_cells` cells, and scales, that fit `numbers`, of which only those inside the domain count; `None` when
+/// there is none.
+pub(super) fn learned(
+    numbers: &[f64],
+    domain: Option<[f64; 2]>,
+    most_cells: usize,
+) -> Option<NumericCells> {
     let inside = |x: &f64| domain.is_none_or(|[low, high]| (low..=high).contains(x));
     let mut sorted: Vec<f64> = numbers.iter().copied().filter(inside).collect();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -33,7 +38,7 @@ pub(super) fn learned(numbers: &[f64], domain: Option<[f64; 2]>) -> Option<Numer
         square_shift = square_shift.max(DISTANCE_BITS - exponent_above(farthest));
     }
     Some(NumericCells {
-        edges: edges(&sorted),
+        edges: edges(&sorted, most_cells),
         domain,
         center,
         sum_shift: (SUM_BITS - exponent).clamp(-MAX_SHIFT, MAX_SHIFT),
@@ -42,15 +47,14 @@ pub(super) fn learned(numbers: &[f64], domain: Option<[f64; 2]>) -> Option<Numer
 }
 
 /// Edges for ascending values, not empty.
-fn edges(sorted: &[f64]) -> Vec<f64> {
-    let most_cells = MAX_EDGES + 1;
+fn edges(sorted: &[f64], most_cells: usize) -> Vec<f64> {
     let mut edges: Vec<f64> = sorted
         .chunk_by(|a, b| a == b)
         .map(|equal| equal[0])
         .take(most_cells + 1)
         .collect();
     if edges.len() > most_cells {
-        // The smallest value that has at least i/256 of all values at or below it.
+        // The smallest value that has at least i/most_cells of all values at or below it.
         let quantile = |i: usize| sorted[(i * sorted.len()).div_ceil(most_cells) - 1];
         edges = (1..most_cells).map(quantile).collect();
         edges.dedup();
@@ -100,10 +104,12 @@ pub(super) fn latency(domain: Option<[f64; 2]>) -> NumericCells {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::MAX_EDGES;
     use super::*;
 
     fn learn(numbers: impl IntoIterator<Item = f64>) -> NumericCells {
-        learned(&numbers.into_iter().collect::<Vec<f64>>(), None).expect("there are numbers")
+        let numbers: Vec<f64> = numbers.into_iter().collect();
+        learned(&numbers, None, MAX_EDGES + 1).expect("there are numbers")
     }
 
     #[test]

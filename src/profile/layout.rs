@@ -4,6 +4,7 @@
 //! cells, so a reference can change without a recount. Deliberately absent: how a layout is found (see `learn`).
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -11,6 +12,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::categorical::MAX_TEXT_BYTES;
 use super::exact;
+use super::vector::{self, Part};
 
 /// The form of layouts written by this program.
 pub const FORMAT: u16 = 1;
@@ -45,6 +47,10 @@ pub struct LayoutColumn {
 pub enum Field {
     /// `features.<name>`.
     Feature,
+    /// `features.<name>`, a list of so many numbers: its Euclidean length. See [`vector`].
+    Vector(u32),
+    /// One number of such a list: the name of the vector's column, and the place, from 0.
+    Element(String, u32),
     /// `prediction.label`.
     Label,
     /// `prediction.scores.<class>`.
@@ -124,6 +130,10 @@ impl Layout {
             text(&column.name);
             text(column.field.kind());
             text(column.field.key());
+            // An element's place is in its name.
+            if let Field::Vector(elements) = column.field {
+                text(&elements.to_string());
+            }
         }
         for column in &self.columns {
             match &column.cells {
@@ -181,6 +191,7 @@ impl Layout {
             } else {
                 Some("its name occurs twice")
             };
+            let problem = problem.or_else(|| self.torn_vector(column));
             if let Some(what) = problem {
                 return Err(LayoutError::Column {
                     column: column.name.clone(),
@@ -191,9 +202,84 @@ impl Layout {
         Ok(())
     }
 
+    /// Elements stand together, in their order and nowhere but with their vector.
+    fn torn_vector(&self, column: &LayoutColumn) -> Option<&'static str> {
+        match &column.field {
+            Field::Vector(0) => Some("it is a vector without elements"),
+            Field::Vector(elements) => {
+                let first = self.first_element(&column.name);
+                let columns = first.and_then(|first| self.columns.get(first..));
+                let whole = columns.is_some_and(|columns| {
+                    columns.len() >= *elements as usize
+                        && (0..*elements).zip(columns).all(|(place, element)| {
+                            element.field == Field::Element(column.name.clone(), place)
+                                && element.name == vector::element_name(&column.name, place)
+                                && matches!(element.cells, Cells::Numeric(_))
+                        })
+                });
+                (!whole || !matches!(column.cells, Cells::Numeric(_)))
+                    .then_some("it is a vector whose elements are not there in their order")
+            }
+            Field::Element(vector, place) => {
+                let known = self.column(vector).and_then(|at| self.columns.get(at));
+                let known = known.is_some_and(
+                    |column| matches!(column.field, Field::Vector(elements) if *place < elements),
+                );
+                (!known).then_some("it is an element of no vector")
+            }
+            _ => None,
+        }
+    }
+
+    fn first_element(&self, vector: &str) -> Option<usize> {
+        let first =
+            |column: &LayoutColumn| matches!(&column.field, Field::Element(of, 0) if of == vector);
+        self.columns.iter().position(first)
+    }
+
     /// Index of the column called `name`.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The columns that hold the numbers of the `index`-th column: those of a vector's elements, else the column itself.
+    pub fn numbers_of(&self, index: usize) -> Range<usize> {
+        let itself = index..index + 1;
+        match self.columns.get(index) {
+            Some(column) => match column.field {
+                Field::Vector(elements) => self
+                    .first_element(&column.name)
+                    .map_or(itself, |first| first..first + elements as usize),
+                _ => itself,
+            },
+            None => itself,
+        }
+    }
+
+    /// For each column what it holds of a list; `None` where it holds none.
+    pub fn parts(&self) -> Vec<Option<Part>> {
+        let mut parts = vec![None; self.columns.len()];
+        for (index, column) in self.columns.iter().enumerate() {
+            let Field::Vector(numbers) = column.field else {
+                continue;
+            };
+            let numbers = numbers as usize;
+            for (place, part) in parts[self.numbers_of(index)].iter_mut().enumerate() {
+                let place = Some(place);
+                *part = Some(Part { numbers, place });
+            }
+            let place = None;
+            parts[index] = Some(Part { numbers, place });
+        }
+        parts
+    }
+}
+
+impl LayoutColumn {
+    /// Whether it is judged by itself. Elements of a vector are not: hundreds of them say what their length, and a
+    /// comparison of all of them together, say better.
+    pub fn stands_alone(&self) -> bool {
+        !matches!(self.field, Field::Element(..))
     }
 }
 
@@ -244,7 +330,12 @@ impl Cells {
 }
 
 impl Field {
-    /// The column's name for a field; `name` is the feature's own name and counts for features only.
+    /// Whether it is part of a record's `features`.
+    pub fn is_of_features(&self) -> bool {
+        matches!(self, Field::Feature | Field::Vector(_) | Field::Element(..))
+    }
+
+    /// The column's name for a field; `name` is the feature's own name and counts for features and vectors only.
     ///
     /// Features keep their name; one that would be mistaken for another field gets `features.` in front, so no two
     /// fields of a record share a column name.
@@ -257,7 +348,7 @@ impl Field {
     /// ```
     pub fn column_name(&self, name: &str) -> String {
         match self {
-            Field::Feature => {
+            Field::Feature | Field::Vector(_) => {
                 let taken = matches!(name, "latency_ms" | "prediction.label" | "prediction.value")
                     || ["prediction.scores.", "prediction.values.", "features."]
                         .iter()
@@ -268,6 +359,7 @@ impl Field {
                     name.to_owned()
                 }
             }
+            Field::Element(vector, place) => vector::element_name(vector, *place),
             Field::Label => "prediction.label".to_owned(),
             Field::Score(class) => format!("prediction.scores.{class}"),
             Field::Value => "prediction.value".to_owned(),
@@ -279,6 +371,8 @@ impl Field {
     fn kind(&self) -> &'static str {
         match self {
             Field::Feature => "feature",
+            Field::Vector(_) => "vector",
+            Field::Element(..) => "element",
             Field::Label => "label",
             Field::Score(_) => "score",
             Field::Value => "value",
@@ -289,7 +383,7 @@ impl Field {
 
     fn key(&self) -> &str {
         match self {
-            Field::Score(key) | Field::Values(key) => key,
+            Field::Score(key) | Field::Values(key) | Field::Element(key, _) => key,
             _ => "",
         }
     }
@@ -339,6 +433,75 @@ mod tests {
                 .expect("own JSON")
                 .hash(),
             layout.hash()
+        );
+    }
+
+    fn of_a_vector(numbers: u32) -> Layout {
+        let mut layout = layout(Cells::Numeric(numeric(&[])));
+        let mut push = |name: &str, field: Field| {
+            layout.columns.push(LayoutColumn {
+                name: name.to_owned(),
+                field,
+                cells: Cells::Numeric(numeric(&[1.0])),
+            });
+        };
+        push("emb", Field::Vector(numbers));
+        for place in 0..2 {
+            push(
+                &format!("emb[{place}]"),
+                Field::Element("emb".into(), place),
+            );
+        }
+        layout
+    }
+
+    #[test]
+    fn a_vector_is_its_length_and_its_elements() {
+        let layout = of_a_vector(2);
+        let again = Layout::from_json(&layout.to_json()).expect("own JSON");
+        assert_eq!(again, layout);
+        assert_eq!((layout.numbers_of(0), layout.numbers_of(1)), (0..1, 2..4));
+        assert_eq!(layout.numbers_of(7), 7..8);
+        let parts = layout.parts();
+        let of = |list: &[f64]| {
+            parts
+                .iter()
+                .map(|part| (*part)?.of(list))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[3.0, 4.0]), [None, Some(5.0), Some(3.0), Some(4.0)]);
+        assert_eq!(of(&[3.0]), [None; 4]);
+        let alone = layout.columns.iter().map(LayoutColumn::stands_alone);
+        assert_eq!(alone.collect::<Vec<_>>(), [true, true, false, false]);
+        let mut scalar = layout.clone();
+        scalar.columns[1].field = Field::Feature;
+        assert_ne!(scalar.fingerprint(), layout.fingerprint());
+    }
+
+    #[track_caller]
+    fn torn(change: impl FnOnce(&mut Layout), sentence: &str) {
+        let mut layout = of_a_vector(2);
+        change(&mut layout);
+        let error = Layout::from_json(&layout.to_json()).expect_err("must be refused");
+        assert_eq!(error.to_string(), sentence);
+    }
+
+    #[test]
+    fn a_torn_vector_is_refused() {
+        let torn_vector = r#"column "emb" of the layout is not usable: it is a vector whose elements are not there in their order"#;
+        torn(
+            |layout| layout.columns[1].field = Field::Vector(3),
+            torn_vector,
+        );
+        torn(|layout| layout.columns.swap(2, 3), torn_vector);
+        torn(|layout| layout.columns.truncate(3), torn_vector);
+        torn(
+            |layout| layout.columns[1].field = Field::Vector(0),
+            r#"column "emb" of the layout is not usable: it is a vector without elements"#,
+        );
+        torn(
+            |layout| layout.columns[1].field = Field::Feature,
+            r#"column "emb[0]" of the layout is not usable: it is an element of no vector"#,
         );
     }
 

@@ -4,15 +4,18 @@
 //! so a sample of the same rows in another order gives the same layout (as long as it stayed within its bounds).
 //! Nothing that the sample showed vanishes: what is not watched is in `skipped`, with the reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::categorical::{MAX_TEXT_BYTES, category_text};
 use super::edges;
 use super::glob;
-use super::layout::{CategoricalCells, Cells, FORMAT, Field, Layout, LayoutColumn, MAX_CATEGORIES};
-use super::sample::{Sample, SampleColumn};
+use super::layout::{
+    CategoricalCells, Cells, FORMAT, Field, Layout, LayoutColumn, MAX_CATEGORIES, MAX_EDGES,
+};
+use super::sample::{Lists, Numbers, Sample, SampleColumn};
+use super::vector::ELEMENT_CELLS;
 
 /// An identifier has more distinct texts than a layout has categories, and at least so many in ten are new.
 const DISTINCT_TENTHS_OF_AN_IDENTIFIER: u64 = 9;
@@ -47,7 +50,7 @@ pub enum Domain {
 impl Layout {
     /// The layout that fits a sample.
     ///
-    /// A column is what the rules say; else numeric or categorical as most of its values are. Numeric edges are the
+    /// A column is what the rules say; else numeric, categorical or a vector (see [`super::vector`]) as most of its values are. Numeric edges are the
     /// sample's quantiles at i/256, or each distinct value but the largest where there are at most 256. Categories
     /// are the 255 most frequent texts. Latency is always there, with fixed edges, so that it needs no data.
     pub fn learn(sample: &Sample, rules: &ColumnRules) -> Layout {
@@ -63,17 +66,16 @@ impl Layout {
             .filter(|column| column.field != Field::Latency)
         {
             let name = column.field.column_name(&column.name);
-            match refused(rules, &column.field, &name)
-                .map_or_else(|| cells(column, rules, &name), Err)
-            {
-                Ok(cells) => layout.columns.push(LayoutColumn {
-                    name,
-                    field: column.field.clone(),
-                    cells,
-                }),
+            let learned = refused(rules, &column.field, &name)
+                .map_or_else(|| columns(column, rules, &name), Err);
+            match learned {
+                Ok(columns) => layout.columns.extend(columns),
                 Err(why) => layout.skipped.push((name, why)),
             }
         }
+        // Vectors and their elements come after what is one column.
+        layout.columns.sort_by(|a, b| a.field.cmp(&b.field));
+        layout.leave_out_taken_names();
         let latency = Field::Latency.column_name("");
         match refused(rules, &Field::Latency, &latency) {
             None => {
@@ -125,10 +127,43 @@ impl Layout {
             if let Some(at) = self.skipped.iter().position(known) {
                 self.skipped.remove(at);
                 self.columns.push(column);
+            } else if let Field::Element(vector, _) = &column.field
+                // Elements come after their vectors.
+                && self.columns.iter().any(|own| {
+                    own.name == *vector && matches!(own.field, Field::Vector(_))
+                })
+                && self.column(&column.name).is_none()
+            {
+                self.columns.push(column);
             }
         }
         self.columns
             .sort_by(|a, b| (&a.field, &a.name).cmp(&(&b.field, &b.name)));
+        self.leave_out_taken_names();
+    }
+
+    /// A feature may be called as an element of a vector is; the vector, which nobody named so, then gives way.
+    fn leave_out_taken_names(&mut self) {
+        let is_element = |column: &&LayoutColumn| matches!(column.field, Field::Element(..));
+        let own = self.columns.iter().filter(|column| !is_element(column));
+        let skipped = self.skipped.iter().map(|(name, _)| name);
+        let names: HashSet<&String> = own.map(|column| &column.name).chain(skipped).collect();
+        let elements = self.columns.iter().filter(is_element);
+        let torn: BTreeSet<String> = elements
+            .filter(|element| names.contains(&element.name))
+            .filter_map(|element| match &element.field {
+                Field::Element(vector, _) => Some(vector.clone()),
+                _ => None,
+            })
+            .collect();
+        self.columns.retain(|column| match &column.field {
+            Field::Element(vector, _) => !torn.contains(vector),
+            Field::Vector(_) => !torn.contains(&column.name),
+            _ => true,
+        });
+        let why = "another feature is called as one of its elements would be";
+        let torn = torn.into_iter().map(|name| (name, why.to_owned()));
+        self.skipped.extend(torn);
     }
 }
 
@@ -154,6 +189,70 @@ fn range_of(rules: &ColumnRules, name: &str) -> Option<[f64; 2]> {
     }
 }
 
+/// What a feature that is a list becomes: its vector and the elements. `None`: it is no list of numbers.
+fn vector(column: &SampleColumn, name: &str) -> Option<Result<Vec<LayoutColumn>, String>> {
+    let lists = |lists: &Lists| lists.lengths.seen;
+    let others =
+        column.numbers.seen + column.texts.seen() + column.trues + column.falses + column.others;
+    let all: u64 = column.lists.values().map(lists).sum();
+    if all <= others {
+        return None;
+    }
+    // Of equally frequent lengths the smallest.
+    let usual = column.lists.iter().rev();
+    let (length, usual) = usual.max_by_key(|(_, of_length)| lists(of_length))?;
+    if lists(usual) * 2 <= all + others {
+        return Some(Err(
+            "its lists have different lengths, and no length is that of most".to_owned(),
+        ));
+    }
+    let numeric = |numbers: &Numbers, most_cells| {
+        let cells = edges::learned(&numbers.finite, None, most_cells);
+        cells
+            .map(Cells::Numeric)
+            .ok_or_else(|| NO_NUMBER.to_owned())
+    };
+    let vector = |cells| LayoutColumn {
+        name: name.to_owned(),
+        field: Field::Vector(*length as u32),
+        cells,
+    };
+    let element = |(place, numbers): (u32, &Numbers)| {
+        let field = Field::Element(name.to_owned(), place);
+        Ok(LayoutColumn {
+            name: field.column_name(""),
+            field,
+            cells: numeric(numbers, ELEMENT_CELLS)?,
+        })
+    };
+    let whole = numeric(&usual.lengths, MAX_EDGES + 1).map(vector);
+    let elements = (0..).zip(&usual.elements).map(element);
+    Some(std::iter::once(whole).chain(elements).collect())
+}
+
+/// The columns that a column of the sample becomes, or why it is not watched.
+fn columns(
+    column: &SampleColumn,
+    rules: &ColumnRules,
+    name: &str,
+) -> Result<Vec<LayoutColumn>, String> {
+    let named = |names: &[String]| names.iter().any(|other| other == name);
+    let declared =
+        rules.domain.contains_key(name) || named(&rules.categorical) || named(&rules.numeric);
+    if column.field == Field::Feature
+        && !declared
+        && let Some(vector) = vector(column, name)
+    {
+        return vector;
+    }
+    let cells = cells(column, rules, name)?;
+    Ok(vec![LayoutColumn {
+        name: name.to_owned(),
+        field: column.field.clone(),
+        cells,
+    }])
+}
+
 /// The column's cells, or why it is not watched.
 fn cells(column: &SampleColumn, rules: &ColumnRules, name: &str) -> Result<Cells, String> {
     let declared = |names: &[String]| names.iter().any(|other| other == name);
@@ -169,7 +268,7 @@ fn cells(column: &SampleColumn, rules: &ColumnRules, name: &str) -> Result<Cells
         Field::Score(_) | Field::Value | Field::Values(_) | Field::Latency => {
             numeric_cells(column, None)
         }
-        Field::Feature => {
+        Field::Feature | Field::Vector(_) | Field::Element(..) => {
             let numbers = column.numbers.seen;
             // "NaN" among numbers is how some writers spell a number.
             let spelled: u64 = NUMBERS_IN_WORDS
@@ -178,8 +277,9 @@ fn cells(column: &SampleColumn, rules: &ColumnRules, name: &str) -> Result<Cells
                 .sum();
             let texts = column.texts.seen() - if numbers > 0 { spelled } else { 0 };
             let categories = texts + column.trues + column.falses;
-            if column.others > numbers + categories {
-                Err("lists and objects are not watched".to_owned())
+            let lists: u64 = column.lists.values().map(|lists| lists.lengths.seen).sum();
+            if column.others + lists > numbers + categories {
+                Err("objects, and lists that are not of numbers, are not watched".to_owned())
             } else if numbers + categories == 0 {
                 Err(NO_VALUE.to_owned())
             } else if numbers >= categories {
@@ -200,13 +300,14 @@ fn cells(column: &SampleColumn, rules: &ColumnRules, name: &str) -> Result<Cells
 
 /// Why a column is skipped of which all rows are null.
 const NO_VALUE: &str = "the sample has no value of it";
+const NO_NUMBER: &str = "the sample has no usable number of it";
 const NUMBERS_IN_WORDS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 fn numeric_cells(column: &SampleColumn, domain: Option<[f64; 2]>) -> Result<Cells, String> {
-    let cells = edges::learned(&column.numbers.finite, domain);
+    let cells = edges::learned(&column.numbers.finite, domain, MAX_EDGES + 1);
     cells
         .map(Cells::Numeric)
-        .ok_or_else(|| "the sample has no usable number of it".to_owned())
+        .ok_or_else(|| NO_NUMBER.to_owned())
 }
 
 /// How often each text was met, numbers and truth values as their texts.
@@ -265,315 +366,5 @@ fn closed_cells(column: &SampleColumn, declared: &[String]) -> Cells {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::profile::NumericCells;
-    use crate::profile::sample::Observed;
-    use proptest::prelude::*;
-
-    fn sample(values: &[(&str, Observed<'_>)]) -> Sample {
-        let mut sample = Sample::new();
-        values
-            .iter()
-            .for_each(|(name, value)| sample.observe(&Field::Feature, name, *value));
-        sample
-    }
-
-    fn numbers(numbers: impl IntoIterator<Item = f64>) -> Sample {
-        let values: Vec<_> = numbers
-            .into_iter()
-            .map(|x| ("a", Observed::Number(x)))
-            .collect();
-        sample(&values)
-    }
-
-    fn only_features() -> ColumnRules {
-        ColumnRules {
-            exclude: vec!["latency_ms".into()],
-            ..ColumnRules::default()
-        }
-    }
-
-    #[track_caller]
-    fn numeric(sample: &Sample, rules: &ColumnRules) -> NumericCells {
-        let layout = Layout::learn(sample, rules);
-        layout.check().expect("a learned layout keeps its promises");
-        match layout.columns.into_iter().next().map(|column| column.cells) {
-            Some(Cells::Numeric(cells)) => cells,
-            other => panic!("not numeric: {other:?}"),
-        }
-    }
-
-    #[track_caller]
-    fn categories(sample: &Sample, rules: &ColumnRules) -> Vec<String> {
-        match Layout::learn(sample, rules)
-            .columns
-            .into_iter()
-            .next()
-            .map(|column| column.cells)
-        {
-            Some(Cells::Categorical(cells)) => cells.categories,
-            other => panic!("not categorical: {other:?}"),
-        }
-    }
-
-    #[track_caller]
-    fn skipped(sample: &Sample, rules: &ColumnRules, why: &str) {
-        let layout = Layout::learn(sample, rules);
-        assert_eq!(layout.columns, []);
-        assert_eq!(
-            layout
-                .skipped
-                .first()
-                .map(|(name, why)| (name.as_str(), why.as_str())),
-            Some(("a", why))
-        );
-    }
-
-    #[test]
-    fn a_declared_range_bounds_the_sample() {
-        let rules = ColumnRules {
-            domain: [("a".to_owned(), Domain::Range([-0.0, 10.0]))].into(),
-            ..only_features()
-        };
-        let cells = numeric(&numbers([-5.0, 1.0, 2.0, 3.0, 99.0]), &rules);
-        assert_eq!(
-            (cells.edges, cells.domain, cells.center),
-            (vec![1.0, 2.0], Some([0.0, 10.0]), 2.0)
-        );
-    }
-
-    #[test]
-    fn a_column_without_values_can_get_them_from_another_sample() {
-        use Observed::{Null, Number, Text};
-        let ours = sample(&[("z", Number(1.0)), ("a", Null), ("b", Null), ("c", Null)]);
-        let mut layout = Layout::learn(&ours, &only_features());
-        let silent: Vec<&str> = layout.without_values().collect();
-        assert_eq!(silent, ["a", "b", "c"]);
-        let theirs = sample(&[
-            ("z", Text("q")),
-            ("a", Text("x")),
-            ("b", Number(2.0)),
-            ("c", Null),
-        ]);
-        layout.take_values_from(Layout::learn(&theirs, &only_features()));
-        layout.check().expect("a layout keeps its promises");
-        let names: Vec<&str> = layout.columns.iter().map(|c| c.name.as_str()).collect();
-        assert_eq!(names, ["a", "b", "z"]);
-        assert!(matches!(layout.columns[2].cells, Cells::Numeric(_)));
-        assert_eq!(layout.without_values().collect::<Vec<_>>(), ["c"]);
-    }
-
-    #[test]
-    fn a_short_column_of_which_no_value_comes_twice_is_an_identifier() {
-        let texts: Vec<String> = (0..200).map(|i| format!("id-{i}")).collect();
-        let of = |names: &[String]| {
-            let values: Vec<_> = names
-                .iter()
-                .map(|name| ("a", Observed::Text(name)))
-                .collect();
-            sample(&values)
-        };
-        let why = "almost every value is new: it looks like an identifier";
-        skipped(&of(&texts), &only_features(), why);
-        skipped(&of(&texts[..20]), &only_features(), why);
-        // One that comes again, or too few to say.
-        let mut again = texts.clone();
-        again.push("id-7".to_owned());
-        assert_eq!(categories(&of(&again), &only_features()).len(), 200);
-        assert_eq!(categories(&of(&texts[..19]), &only_features()).len(), 19);
-        let declared = ColumnRules {
-            categorical: vec!["a".into()],
-            ..only_features()
-        };
-        assert_eq!(categories(&of(&texts), &declared).len(), 200);
-    }
-
-    #[test]
-    fn categories_stand_by_frequency_then_name() {
-        use Observed::{Bool, Number, Text};
-        let values = [
-            ("a", Text("b")),
-            ("a", Text("c")),
-            ("a", Text("c")),
-            ("a", Text("a")),
-            ("a", Bool(true)),
-        ];
-        assert_eq!(
-            categories(&sample(&values), &only_features()),
-            ["c", "a", "b", "true"]
-        );
-        let rules = ColumnRules {
-            categorical: vec!["a".into()],
-            ..only_features()
-        };
-        let values = [
-            ("a", Number(10025.0)),
-            ("a", Number(0.5)),
-            ("a", Number(10025.0)),
-            ("a", Number(-0.0)),
-        ];
-        assert_eq!(categories(&sample(&values), &rules), ["10025", "0", "0.5"]);
-        let domain = Domain::Categories(vec!["z".into(), "c".into(), "z".into(), "b".into()]);
-        let rules = ColumnRules {
-            domain: [("a".to_owned(), domain)].into(),
-            ..only_features()
-        };
-        assert_eq!(
-            categories(&sample(&[("a", Text("c")), ("a", Text("q"))]), &rules),
-            ["c", "b", "z"]
-        );
-    }
-
-    #[test]
-    fn what_is_not_watched_is_named() {
-        use Observed::{Null, Number, Other, Text};
-        let rules = only_features();
-        skipped(
-            &sample(&[("a", Null)]),
-            &rules,
-            "the sample has no value of it",
-        );
-        skipped(
-            &sample(&[("a", Number(f64::NAN))]),
-            &rules,
-            "the sample has no usable number of it",
-        );
-        skipped(
-            &sample(&[("a", Other), ("a", Other), ("a", Number(1.0))]),
-            &rules,
-            "lists and objects are not watched",
-        );
-        let excluding = ColumnRules {
-            exclude: vec!["*".into()],
-            ..ColumnRules::default()
-        };
-        skipped(
-            &sample(&[("a", Text("x"))]),
-            &excluding,
-            "the declaration excludes it",
-        );
-        let including = ColumnRules {
-            include: Some(vec!["b*".into()]),
-            ..rules
-        };
-        skipped(
-            &sample(&[("a", Text("x"))]),
-            &including,
-            "the declaration does not include it",
-        );
-        let declared = ColumnRules {
-            numeric: vec!["a".into()],
-            ..only_features()
-        };
-        let layout = Layout::learn(&sample(&[]), &declared);
-        assert!(layout.skipped.contains(&(
-            "a".into(),
-            "it is declared, but the sample does not have it".into()
-        )));
-    }
-
-    #[test]
-    fn identifiers_are_skipped_and_large_vocabularies_are_not() {
-        let texts: Vec<String> = (0..3000).map(|i| format!("id{i}")).collect();
-        let values: Vec<_> = texts
-            .iter()
-            .map(|text| ("a", Observed::Text(text)))
-            .collect();
-        skipped(
-            &sample(&values),
-            &only_features(),
-            "almost every value is new: it looks like an identifier",
-        );
-        let often: Vec<_> = (0..5)
-            .flat_map(|_| values.iter().take(600).copied())
-            .collect();
-        assert_eq!(
-            categories(&sample(&often), &only_features()).len(),
-            MAX_CATEGORIES
-        );
-        let declared = ColumnRules {
-            categorical: vec!["a".into()],
-            ..only_features()
-        };
-        assert_eq!(
-            categories(&sample(&values), &declared).len(),
-            MAX_CATEGORIES
-        );
-    }
-
-    #[test]
-    fn a_quoted_nan_among_numbers_is_a_number() {
-        use Observed::{Number, Text};
-        let values = [("a", Text("NaN")), ("a", Text("NaN")), ("a", Number(1.0))];
-        assert_eq!(numeric(&sample(&values), &only_features()).edges, [0.0; 0]);
-    }
-
-    #[test]
-    fn columns_stand_in_the_order_of_fields_and_latency_is_always_there() {
-        let mut sample = Sample::new();
-        for field in [
-            Field::Latency,
-            Field::Value,
-            Field::Score("up".into()),
-            Field::Label,
-        ] {
-            sample.observe(&field, "", Observed::Number(1.0));
-        }
-        for name in ["b", "latency_ms", "a"] {
-            sample.observe(&Field::Feature, name, Observed::Number(1.0));
-        }
-        let include = ColumnRules {
-            include: Some(vec!["a".into(), "features.*".into()]),
-            ..ColumnRules::default()
-        };
-        let layout = Layout::learn(&sample, &include);
-        let names: Vec<&str> = layout
-            .columns
-            .iter()
-            .map(|column| column.name.as_str())
-            .collect();
-        let expected = [
-            "a",
-            "features.latency_ms",
-            "prediction.label",
-            "prediction.scores.up",
-            "prediction.value",
-            "latency_ms",
-        ];
-        assert_eq!(names, expected);
-        assert!(
-            matches!(&layout.columns[2].cells, Cells::Categorical(cells) if cells.categories == ["1"])
-        );
-        assert_eq!(
-            Layout::learn(&Sample::new(), &ColumnRules::default())
-                .columns
-                .len(),
-            1
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn the_order_of_rows_does_not_change_the_layout(
-            (rows, shuffled) in prop::collection::vec((0usize..3, -5i32..300, "[a-c]{0,2}"), 0..200)
-                .prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle())),
-        ) {
-            let learn = |rows: &[(usize, i32, String)]| {
-                let mut sample = Sample::new();
-                for (column, number, text) in rows {
-                    match column {
-                        0 => sample.observe(&Field::Feature, "x", Observed::Number(f64::from(*number) / 7.0)),
-                        1 => sample.observe(&Field::Feature, "c", Observed::Text(text)),
-                        _ => sample.observe(&Field::Score(text.clone()), "", Observed::Number(f64::from(*number))),
-                    }
-                    sample.row();
-                }
-                Layout::learn(&sample, &ColumnRules::default())
-            };
-            let layout = learn(&rows);
-            prop_assert!(layout.check().is_ok());
-            prop_assert_eq!(learn(&shuffled).hash(), layout.hash());
-        }
-    }
-}
+#[path = "learn_tests.rs"]
+mod tests;

@@ -23,6 +23,7 @@ pub mod missing;
 pub mod numeric;
 pub mod sample;
 mod single;
+pub mod vector;
 
 #[cfg(test)]
 mod laws;

@@ -10,14 +10,17 @@
 //! - more distinct texts than [`MAX_DISTINCT`] in one column, or more bytes of text than [`ALL_TEXT_BYTES`] in all:
 //!   texts that were not met before are only counted together, the others go on;
 //! - texts over 1024 bytes are counted together from the start;
-//! - more columns than [`MAX_COLUMNS`]: the new ones are counted by their values only.
+//! - more columns than [`MAX_COLUMNS`]: the new ones are counted by their values only;
+//! - lists of more than [`MAX_LENGTHS`] lengths in one column, longer ones than a vector may be, or more elements than
+//!   [`MAX_COLUMNS`] in all: they are counted as lists that no vector is made of.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::categorical::MAX_TEXT_BYTES;
 use super::layout::Field;
+use super::vector::{self, MAX_ELEMENTS};
 
 /// Most numbers kept of one column: quantiles at 1/256 are then off by less than a hundredth of a cell's mass.
 pub const MAX_NUMBERS: usize = 1 << 20;
@@ -32,6 +35,11 @@ const TEXT_OVERHEAD_BYTES: usize = 64;
 /// Most columns.
 pub const MAX_COLUMNS: usize = 8192;
 
+/// Most lengths of lists that are told apart in one column: a vector has one, and some records have it wrong.
+pub const MAX_LENGTHS: usize = 4;
+/// Most numbers kept of one element of a vector: a tenth of a cell's mass, and the same digits.
+const ELEMENT_NUMBERS: usize = 1 << 13;
+
 /// A value as it arrived, before any layout.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Observed<'a> {
@@ -39,7 +47,9 @@ pub enum Observed<'a> {
     Number(f64),
     Text(&'a str),
     Bool(bool),
-    /// A list or an object.
+    /// A list of numbers, and of nothing else.
+    Numbers(&'a [f64]),
+    /// Another list, or an object.
     Other,
 }
 
@@ -50,6 +60,8 @@ pub struct Sample {
     columns: Vec<SampleColumn>,
     /// By kind of field (see [`slot`]) and name: where the column stands in `columns`.
     index: [HashMap<String, usize>; 6],
+    /// Elements of lists that are kept, in all columns.
+    elements: usize,
     text_bytes: usize,
     overflow: u64,
 }
@@ -63,9 +75,20 @@ pub(crate) struct SampleColumn {
     pub nulls: u64,
     pub numbers: Numbers,
     pub texts: Texts,
+    /// Lists of numbers by their length, none of them empty.
+    pub lists: BTreeMap<usize, Lists>,
     pub trues: u64,
     pub falses: u64,
     pub others: u64,
+}
+
+/// Lists of numbers of one length.
+#[derive(Debug, Clone)]
+pub(crate) struct Lists {
+    /// Their Euclidean lengths.
+    pub lengths: Numbers,
+    /// The numbers at each place.
+    pub elements: Vec<Numbers>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -115,16 +138,68 @@ impl Sample {
                 return;
             }
         };
-        let most = most_numbers(self.columns.len());
-        let column = &mut self.columns[at];
         for value in values {
+            if let Observed::Numbers(numbers) = value {
+                self.list(at, numbers);
+                continue;
+            }
+            let most = self.most_numbers();
+            let column = &mut self.columns[at];
             match value {
                 Observed::Null => column.nulls += 1,
                 Observed::Number(number) => column.numbers.push(number, most),
                 Observed::Text(text) => column.texts.push(text, &mut self.text_bytes),
                 Observed::Bool(true) => column.trues += 1,
                 Observed::Bool(false) => column.falses += 1,
-                Observed::Other => column.others += 1,
+                Observed::Numbers(_) | Observed::Other => column.others += 1,
+            }
+        }
+    }
+
+    fn list(&mut self, at: usize, numbers: &[f64]) {
+        let length = numbers.len();
+        let column = &mut self.columns[at];
+        if !column.lists.contains_key(&length) {
+            let fits = (1..=MAX_ELEMENTS).contains(&length)
+                && column.lists.len() < MAX_LENGTHS
+                && self.elements + length <= MAX_COLUMNS;
+            if !fits {
+                column.others += 1;
+                return;
+            }
+            let lists = Lists {
+                lengths: Numbers::default(),
+                elements: vec![Numbers::default(); length],
+            };
+            column.lists.insert(length, lists);
+            let before = self.most_numbers();
+            self.elements += length;
+            self.make_room(before);
+        }
+        let most = self.most_numbers();
+        if let Some(lists) = self.columns[at].lists.get_mut(&length) {
+            lists.lengths.push(vector::length(numbers), most);
+            for (element, number) in lists.elements.iter_mut().zip(numbers) {
+                element.push(*number, most.min(ELEMENT_NUMBERS));
+            }
+        }
+    }
+
+    fn most_numbers(&self) -> usize {
+        most_numbers(self.columns.len() + self.elements)
+    }
+
+    /// There are more columns than when each might keep `before` numbers.
+    fn make_room(&mut self, before: usize) {
+        let most = self.most_numbers();
+        if most < before {
+            for column in &mut self.columns {
+                column.numbers.thin(most);
+                for lists in column.lists.values_mut() {
+                    lists.lengths.thin(most);
+                    let elements = lists.elements.iter_mut();
+                    elements.for_each(|element| element.thin(most.min(ELEMENT_NUMBERS)));
+                }
             }
         }
     }
@@ -152,11 +227,11 @@ impl Sample {
     }
 
     fn add_column(&mut self, field: &Field, slot: usize, key: &str) -> usize {
-        let at = self.columns.len();
+        let (at, before) = (self.columns.len(), self.most_numbers());
         self.index[slot].insert(key.to_owned(), at);
         self.columns.push(SampleColumn {
             field: field.clone(),
-            name: if matches!(field, Field::Feature) {
+            name: if field.is_of_features() {
                 key.to_owned()
             } else {
                 String::new()
@@ -164,16 +239,12 @@ impl Sample {
             nulls: 0,
             numbers: Numbers::default(),
             texts: Texts::default(),
+            lists: BTreeMap::new(),
             trues: 0,
             falses: 0,
             others: 0,
         });
-        let most = most_numbers(at + 1);
-        if most < most_numbers(at) {
-            self.columns
-                .iter_mut()
-                .for_each(|column| column.numbers.thin(most));
-        }
+        self.make_room(before);
         at
     }
 }
@@ -181,7 +252,7 @@ impl Sample {
 /// Which index a field is in, and its key there.
 fn slot<'a>(field: &'a Field, name: &'a str) -> (usize, &'a str) {
     match field {
-        Field::Feature => (0, name),
+        Field::Feature | Field::Vector(_) | Field::Element(..) => (0, name),
         Field::Label => (1, ""),
         Field::Score(class) => (2, class),
         Field::Value => (3, ""),

@@ -5,15 +5,20 @@
 
 use super::bytes;
 use super::distinct::Distinct;
-use super::layout::{Layout, LayoutColumn};
+use super::layout::{Field, Layout, LayoutColumn};
 use super::{Profile, ProfileError};
 
 impl Layout {
-    /// The layout of `column` alone. Equal columns have equal layouts, whatever stands beside them.
+    /// The layout of `column` alone. Equal columns have equal layouts, whatever stands beside them. Of a vector its
+    /// length, and of an element its numbers, are a feature like any.
     pub fn of_one(column: &LayoutColumn) -> Layout {
+        let mut column = column.clone();
+        if column.field.is_of_features() {
+            column.field = Field::Feature;
+        }
         Layout {
             format: super::layout::FORMAT,
-            columns: vec![column.clone()],
+            columns: vec![column],
             skipped: Vec::new(),
         }
     }

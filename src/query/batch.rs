@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, Float64Array, Float64Builder, StringBuilder}
 use super::cells::Values;
 use super::table::{FileBatch, FileColumn};
 use crate::event::{Batch, Column, State};
+use crate::profile::vector::Part;
 use crate::profile::{Cells, Layout, LayoutColumn, Observed, category_text};
 
 /// Offsets count the rows of this batch; a file without times has 0 for each.
@@ -15,15 +16,19 @@ pub(super) fn batch(layout: &Layout, file: &FileBatch) -> Batch {
     let mut unknown: Vec<String> = Vec::new();
     for column in &file.columns {
         let name = column.field.column_name(&column.name);
-        match layout.column(&name) {
-            Some(position) => source[position] = Some(column),
+        let known = layout.column(&name);
+        match known.filter(|&position| layout.columns[position].stands_alone()) {
+            Some(position) => {
+                source[position] = Some(column);
+                source[layout.numbers_of(position)].fill(Some(column));
+            }
             // What the layout knows and does not watch is not unknown.
             None if layout.skipped.iter().any(|(skipped, _)| *skipped == name) => {}
             None => unknown.push(name),
         }
     }
     unknown.sort_unstable();
-    let columns = layout.columns.iter().zip(source);
+    let columns = layout.columns.iter().zip(source).zip(layout.parts());
     let unknown_of = |row: usize| unknown.iter().map(move |name| (row as u32, name.clone()));
     Batch {
         offsets: (0..file.rows as i64).collect(),
@@ -32,8 +37,12 @@ pub(super) fn batch(layout: &Layout, file: &FileBatch) -> Batch {
         version_names: vec![String::new()],
         id_hashes: vec![None; file.rows],
         columns: columns
-            .map(|(column, source)| {
-                layout_column(column, source.map(|source| &source.values), file.rows)
+            .map(|((column, source), part)| {
+                let source = source.map(|source| &source.values);
+                match part {
+                    Some(part) => part_of_lists(part, source, file.rows),
+                    None => layout_column(column, source, file.rows),
+                }
             })
             .collect(),
         unknown_fields: (0..file.rows).flat_map(unknown_of).collect(),
@@ -60,6 +69,29 @@ fn numbers_as_they_are(numbers: &Float64Array) -> Column {
     }
 }
 
+/// What a column holds of lists.
+pub(super) fn part_of_lists(part: Part, source: Option<&Values>, rows: usize) -> Column {
+    let mut numbers = Float64Builder::with_capacity(rows);
+    let states = (0..rows).map(|row| {
+        let (number, state) = match source.map(|source| source.observed(row)) {
+            None => (None, State::Absent),
+            Some(Observed::Null) => (None, State::Null),
+            Some(Observed::Numbers(list)) => match part.of(list) {
+                Some(number) => (Some(number), State::Value),
+                None => (None, State::WrongType),
+            },
+            Some(_) => (None, State::WrongType),
+        };
+        numbers.append_option(number);
+        state as u8
+    });
+    let states = states.collect();
+    Column {
+        values: Arc::new(numbers.finish()) as ArrayRef,
+        states,
+    }
+}
+
 /// The values of one column; none: no row has the column.
 pub(super) fn layout_column(column: &LayoutColumn, source: Option<&Values>, rows: usize) -> Column {
     if let (Cells::Numeric(_), Some(Values::Numbers(numbers))) = (&column.cells, source) {
@@ -72,9 +104,12 @@ pub(super) fn layout_column(column: &LayoutColumn, source: Option<&Values>, rows
             let states = (0..rows).map(|row| {
                 let (number, state) = match observed(row) {
                     Some(Observed::Number(number)) => (Some(number), State::Value),
-                    Some(Observed::Text(_) | Observed::Bool(_) | Observed::Other) => {
-                        (None, State::WrongType)
-                    }
+                    Some(
+                        Observed::Text(_)
+                        | Observed::Bool(_)
+                        | Observed::Numbers(_)
+                        | Observed::Other,
+                    ) => (None, State::WrongType),
                     Some(Observed::Null) => (None, State::Null),
                     None => (None, State::Absent),
                 };
@@ -103,7 +138,7 @@ pub(super) fn layout_column(column: &LayoutColumn, source: Option<&Values>, rows
                         texts.append_value(category_text(number));
                         State::Value
                     }
-                    Some(Observed::Other) => State::WrongType,
+                    Some(Observed::Numbers(_) | Observed::Other) => State::WrongType,
                     Some(Observed::Null) => State::Null,
                     None => State::Absent,
                 };

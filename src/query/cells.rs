@@ -5,9 +5,11 @@
 //! (any case) booleans, any other text; the whole file decides, not its first rows. A number with leading zeros
 //! (`01234`) is text, as in JSON. Where a layout already says numeric, each value is taken for itself.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Field, Float64Type};
 use arrow::error::ArrowError;
 
 use crate::profile::{Cells, Observed};
@@ -43,7 +45,9 @@ pub(super) enum Values {
     Texts(StringArray),
     /// Text of a CSV column and what it stands for.
     Untyped(StringArray, Kind),
-    /// A list, an object or bytes: nothing a profile counts beyond its presence.
+    /// Lists of numbers.
+    Lists(ListArray),
+    /// Another list, an object or bytes: nothing a profile counts beyond its presence.
     Other(ArrayRef),
 }
 
@@ -65,6 +69,10 @@ impl Values {
             Values::Booleans(cast(array, &DataType::Boolean)?.as_boolean().clone())
         } else if data_type.is_string() || data_type.is_temporal() || data_type == DataType::Null {
             Values::Texts(cast(array, &DataType::Utf8)?.as_string::<i32>().clone())
+        } else if is_list_of_numbers(&data_type) {
+            let item = Field::new_list_field(DataType::Float64, true);
+            let lists = cast(array, &DataType::List(Arc::new(item)))?;
+            Values::Lists(lists.as_list::<i32>().clone())
         } else {
             Values::Other(array.clone())
         })
@@ -117,7 +125,7 @@ impl Values {
                 };
                 found.ok_or_else(|| format!("{text:?}"))
             }
-            Observed::Other => Err("a list, an object or bytes".to_owned()),
+            Observed::Numbers(_) | Observed::Other => Err("a list, an object or bytes".to_owned()),
         }
     }
 
@@ -135,10 +143,31 @@ impl Values {
                 };
                 typed.unwrap_or(Observed::Text(text))
             }
+            Values::Lists(array) if array.is_valid(row) => match list(array, row) {
+                Some(numbers) => Observed::Numbers(numbers),
+                None => Observed::Other,
+            },
             Values::Other(array) if array.is_valid(row) => Observed::Other,
             _ => Observed::Null,
         }
     }
+}
+
+fn is_list_of_numbers(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            item.data_type().is_numeric()
+        }
+        _ => false,
+    }
+}
+
+/// The numbers of a row that is not null; `None` where one of them is null, or there is none.
+fn list(array: &ListArray, row: usize) -> Option<&[f64]> {
+    let [start, end] = [row, row + 1].map(|at| array.value_offsets()[at] as usize);
+    let numbers = array.values().as_primitive::<Float64Type>();
+    let whole = (start..end).all(|at| numbers.is_valid(at));
+    (whole && start < end).then(|| &numbers.values()[start..end])
 }
 
 /// The numbers that JSON can only spell as text.
@@ -174,12 +203,11 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{
-        Decimal128Array, DictionaryArray, Int64Array, ListArray, NullArray, TimestampSecondArray,
+        Decimal128Array, DictionaryArray, FixedSizeListArray, Int64Array, LargeListArray,
+        NullArray, StructArray, TimestampSecondArray,
     };
-    use arrow::datatypes::{Int8Type, Int32Type};
+    use arrow::datatypes::{Float32Type, Int8Type, Int32Type};
 
     use super::*;
     use crate::profile::{CategoricalCells, NumericCells};
@@ -347,8 +375,36 @@ mod tests {
             Text("1970-01-01T00:00:00"),
             Text("1970-01-01T00:00:00"),
         );
-        let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)]), None]);
-        check_typed(list.clone(), 0, Other, Other);
-        check_typed(list, 1, Null, Null);
+        let object = StructArray::new_empty_fields(1, None);
+        check_typed(object, 0, Other, Other);
+    }
+
+    #[test]
+    fn lists_of_numbers_are_read_whatever_their_kind() {
+        use Observed::{Null, Numbers, Other};
+        let rows = || {
+            [
+                Some(vec![Some(1), Some(2)]),
+                None,
+                Some(vec![]),
+                Some(vec![None]),
+            ]
+        };
+        let list = ListArray::from_iter_primitive::<Int32Type, _, _>(rows());
+        let large = LargeListArray::from_iter_primitive::<Int32Type, _, _>(rows());
+        for row in [0, 1, 2, 3] {
+            let expect = [Numbers(&[1.0, 2.0]), Null, Other, Other][row];
+            check_typed(list.clone(), row, expect, expect);
+            check_typed(large.clone(), row, expect, expect);
+            // As a batch that is cut out of a larger one.
+            check_typed(list.slice(row, 1), 0, expect, expect);
+        }
+        let fixed = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
+            [Some([Some(0.5), Some(-1.0)]), None],
+            2,
+        );
+        let numbers = Numbers(&[0.5, -1.0]);
+        check_typed(fixed.clone(), 0, numbers, numbers);
+        check_typed(fixed, 1, Null, Null);
     }
 }

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::array::{ArrayRef, AsArray, ListArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type};
+use parquet::arrow::ArrowWriter;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::{File, reference_file, sample_file};
-use crate::event::{DAY, HOUR, Span, WEEK};
-use crate::profile::{ColumnProfile, ColumnRules, CompiledLayout, Field, Layout, Profile};
+use super::{ColumnRows, File, column_rows, profile_columns, reference_file, sample_file};
+use crate::event::{DAY, HOUR, Limits, Span, WEEK};
+use crate::ingest::decode::{Decoder, Lookup, Models, observe};
+use crate::profile::{ColumnProfile, ColumnRules, CompiledLayout, Field, Layout, Profile, Sample};
 use crate::window::WindowSpec;
 
 const FLIGHTS: &[u8] = include_bytes!("../../tests/data/flights.parquet");
@@ -375,4 +377,94 @@ async fn times_that_spread_over_too_many_windows_are_refused() {
         .await
         .expect("few enough");
     assert_eq!(blocks[0].0, day);
+}
+
+/// Lists of a Parquet file and of the same rows as JSON are the same vector, counted alike.
+#[tokio::test]
+async fn a_files_lists_are_what_they_are_in_a_record() {
+    let records = [
+        (Some(vec![Some(0.5), Some(-1.25)]), "[0.5,-1.25]"),
+        (Some(vec![Some(3.0), Some(4.0)]), "[3, 4.0]"),
+        (
+            Some(vec![Some(f64::NAN), Some(f64::INFINITY)]),
+            "[NaN,Infinity]",
+        ),
+        (Some(vec![Some(0.1), Some(-0.0)]), "[0.1,-0]"),
+        (Some(vec![Some(2.0), Some(7e-3)]), "[2,7e-3]"),
+        (Some(vec![Some(1.0), None]), "[1,null]"),
+        (Some(vec![Some(1.0)]), "[1]"),
+        (Some(vec![]), "[]"),
+        (None, "null"),
+    ];
+    let lists = ListArray::from_iter_primitive::<Float64Type, _, _>(
+        records.iter().map(|(list, _)| list.clone()),
+    );
+    let batch =
+        RecordBatch::try_from_iter([("emb", Arc::new(lists) as ArrayRef)]).expect("a batch");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("rows.parquet");
+    let file = std::fs::File::create(&path).expect("the folder is writable");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+    let file = File::Path(path);
+    let rules = ColumnRules {
+        exclude: vec!["latency_ms".into()],
+        ..ColumnRules::default()
+    };
+    let layout = Arc::new(layout_of(&file, &rules).await);
+
+    let text =
+        |list: &str| format!(r#"{{"model":"m","ts":1000000000000,"features":{{"emb":{list}}}}}"#);
+    let mut sample = Sample::new();
+    for (_, list) in &records {
+        assert!(observe(text(list).as_bytes(), &mut sample));
+    }
+    assert_eq!(**layout.layout(), Layout::learn(&sample, &rules));
+    assert_eq!(layout.layout().columns[0].field, Field::Vector(2));
+
+    let all: Vec<usize> = (0..layout.layout().columns.len()).collect();
+    let rows = column_rows(&file, layout.layout(), &all)
+        .await
+        .expect("a readable file");
+    let [ColumnRows::Numbers(lengths), ColumnRows::Numbers(first), _] = &rows[..] else {
+        panic!("a vector of two numbers")
+    };
+    assert_eq!(lengths.values[..2], [1.8125_f64.sqrt(), 5.0]);
+    assert_eq!((lengths.null, lengths.wrong_type), (1, 3));
+    assert_eq!((first.values[0], first.null, first.wrong_type), (0.5, 1, 3));
+
+    struct Known(Lookup);
+    impl Models for Known {
+        fn lookup(&self, _: &str) -> Lookup {
+            self.0.clone()
+        }
+    }
+    let known = Known(Lookup::Known(Arc::clone(&layout)));
+    let mut decoder = Decoder::new(Limits::default(), []);
+    for (offset, (_, list)) in (0..).zip(&records) {
+        let record = text(list);
+        decoder
+            .push(offset, Some(record.as_bytes()), 2_000_000_000_000, &known)
+            .expect("a record");
+    }
+    let decoded = decoder.take().remove(0).batch;
+    let mut streamed = Profile::new(layout.layout());
+    streamed.update(
+        &layout,
+        &decoded,
+        &(0..records.len() as u32).collect::<Vec<_>>(),
+    );
+    (streamed.first_ts, streamed.last_ts) = (None, None);
+    let filed = profile_columns(&file, &layout, &["emb".to_owned()])
+        .await
+        .expect("a readable file");
+    assert_eq!(filed.to_bytes(), streamed.to_bytes());
+    let missing = |at: usize| {
+        let missing = filed.columns[at].missing();
+        (missing.null, missing.wrong_type)
+    };
+    for at in 0..3 {
+        assert_eq!(missing(at), (1, 3), "column {at}");
+    }
 }

@@ -4,11 +4,12 @@
 //! rows and one on profiles are of the same rows. Deliberately absent: anything that fits into a profile; these
 //! vectors hold the file's whole length.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::table::{FileColumn, Table};
 use super::{File, QueryError};
-use crate::profile::{Cells, Layout, Observed, category_text};
+use crate::profile::vector::Part;
+use crate::profile::{Cells, Field, Layout, Observed, category_text};
 
 /// All rows of one column, in the file's order.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,22 +78,29 @@ pub async fn column_rows(
     columns: &[usize],
 ) -> Result<Vec<ColumnRows>, QueryError> {
     let wanted: Vec<_> = columns.iter().map(|&at| &layout.columns[at]).collect();
-    let names: Vec<String> = wanted
+    let named: Vec<&str> = wanted
         .iter()
-        .flat_map(|column| file_names(&column.name))
+        .map(|column| match &column.field {
+            Field::Element(vector, _) => vector.as_str(),
+            _ => column.name.as_str(),
+        })
         .collect();
+    let names: BTreeSet<String> = named.iter().copied().flat_map(file_names).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let parts = layout.parts();
     let mut table = Table::open_some(file, None, Some(&names)).await?;
     let mut found: Vec<Building> = wanted
         .iter()
-        .map(|column| Building::new(&column.cells))
+        .zip(columns)
+        .map(|(column, &at)| Building::new(&column.cells, parts[at]))
         .collect();
     while let Some(batch) = table.next().await? {
-        for (column, building) in wanted.iter().zip(&mut found) {
-            let source = batch
-                .columns
-                .iter()
-                .find(|source| source.field.column_name(&source.name) == column.name);
-            building.take(source, batch.rows, &column.cells);
+        let there = batch.columns.iter();
+        let there: HashMap<String, &FileColumn> = there
+            .map(|source| (source.field.column_name(&source.name), source))
+            .collect();
+        for ((column, name), building) in wanted.iter().zip(&named).zip(&mut found) {
+            building.take(there.get(*name).copied(), batch.rows, &column.cells);
         }
     }
     table.refuse_empty()?;
@@ -111,25 +119,34 @@ fn file_names(column: &str) -> Vec<String> {
 
 struct Building {
     rows: ColumnRows,
+    part: Option<Part>,
     codes: HashMap<String, u32>,
 }
 
 impl Building {
-    fn new(cells: &Cells) -> Self {
+    fn new(cells: &Cells, part: Option<Part>) -> Self {
         let rows = match cells {
             Cells::Numeric(_) => ColumnRows::Numbers(NumberRows::default()),
             Cells::Categorical(_) => ColumnRows::Texts(TextRows::default()),
         };
         Self {
             rows,
+            part,
             codes: HashMap::new(),
         }
     }
 
     fn take(&mut self, source: Option<&FileColumn>, rows: usize, cells: &Cells) {
         for row in 0..rows {
-            let value = source.map_or(Observed::Null, |source| {
-                source.values.observed_as(row, cells)
+            let value = source.map_or(Observed::Null, |source| match self.part {
+                Some(part) => match source.values.observed(row) {
+                    Observed::Numbers(list) => {
+                        part.of(list).map_or(Observed::Other, Observed::Number)
+                    }
+                    Observed::Null => Observed::Null,
+                    _ => Observed::Other,
+                },
+                None => source.values.observed_as(row, cells),
             });
             match &mut self.rows {
                 ColumnRows::Numbers(column) => column.push(value),
@@ -147,7 +164,7 @@ impl NumberRows {
                 self.null += 1;
                 f64::NAN
             }
-            Observed::Text(_) | Observed::Bool(_) | Observed::Other => {
+            Observed::Text(_) | Observed::Bool(_) | Observed::Numbers(_) | Observed::Other => {
                 self.wrong_type += 1;
                 f64::NAN
             }
@@ -166,7 +183,7 @@ impl TextRows {
                 self.null += 1;
                 Self::MISSING
             }
-            Observed::Other => {
+            Observed::Numbers(_) | Observed::Other => {
                 self.wrong_type += 1;
                 Self::MISSING
             }

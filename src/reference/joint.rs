@@ -29,7 +29,7 @@ use crate::compute::labels::Labels;
 use crate::compute::pair_sums::{PairSums, permutation_p};
 use crate::compute::{pairwise_distance, rbf_mmd};
 use crate::event::{Millis, Span};
-use crate::profile::{Cells, Layout};
+use crate::profile::{Cells, Field, Layout, LayoutColumn};
 use crate::query::RowSample;
 use crate::rules::{Bandwidth, Joint};
 use crate::stats::Statistic;
@@ -153,11 +153,12 @@ pub fn together(plan: &Together<'_>, reference: &RowSample, window: &RowSample) 
     let note = |score: &mut Score, name: &str, value: String| {
         score.parameters.insert(name.to_owned(), value);
     };
-    let names = plan.columns.iter();
-    let names: Vec<&str> = names
-        .filter_map(|&index| Some(plan.layout.columns.get(index)?.name.as_str()))
+    let columns = plan.columns.iter();
+    let columns: Vec<&LayoutColumn> = columns
+        .filter_map(|&index| plan.layout.columns.get(index))
         .collect();
-    note(&mut score, "columns", names.join(", "));
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    note(&mut score, "columns", in_short(plan.layout, &columns));
     note(&mut score, "sample", plan.joint.sample.to_string());
     let exchanged = match units {
         Units::Rows => "rows",
@@ -248,6 +249,30 @@ pub fn together(plan: &Together<'_>, reference: &RowSample, window: &RowSample) 
     });
     judge(&mut score, plan.level);
     score
+}
+
+/// The columns' names, of a vector that is whole its own.
+fn in_short(layout: &Layout, columns: &[&LayoutColumn]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for column in columns {
+        let name: &str = match &column.field {
+            Field::Element(vector, _) => {
+                let of = |other: &&LayoutColumn| matches!(&other.field, Field::Element(of, _) if of == vector);
+                let here = columns.iter().filter(|other| of(other)).count();
+                let all = layout.column(vector).map(|at| layout.numbers_of(at).len());
+                if all == Some(here) {
+                    vector
+                } else {
+                    &column.name
+                }
+            }
+            _ => &column.name,
+        };
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }
 
 fn judge(score: &mut Score, level: f64) {

@@ -112,7 +112,9 @@ fn columns(out: &mut String, layout: &Layout) -> std::fmt::Result {
     for (key, numeric) in [("numeric", true), ("categorical", false)] {
         // A feature may be called "", which no list can say; its type then follows the data.
         let of_type = layout.columns.iter().filter(|column| {
-            matches!(column.cells, Cells::Numeric(_)) == numeric && !column.name.trim().is_empty()
+            matches!(column.cells, Cells::Numeric(_)) == numeric
+                && !column.name.trim().is_empty()
+                && !matches!(column.field, Field::Vector(_) | Field::Element(..))
         });
         for (i, column) in of_type.enumerate() {
             if i == 0 {
@@ -123,6 +125,15 @@ fn columns(out: &mut String, layout: &Layout) -> std::fmt::Result {
                 "    - {}{}",
                 scalar(&column.name),
                 shape(&column.cells)
+            )?;
+        }
+    }
+    for column in &layout.columns {
+        if let Field::Vector(numbers) = column.field {
+            writeln!(
+                out,
+                "  # A vector of {numbers} numbers, which needs no word here: {}",
+                scalar(&column.name)
             )?;
         }
     }

@@ -12,7 +12,7 @@ use crate::compute::backend::Compute;
 use crate::event::{Key, Span};
 use crate::ingest::catalogue::Model;
 use crate::metrics::{Metrics, Stage};
-use crate::profile::{CompiledLayout, Field, Profile};
+use crate::profile::{CompiledLayout, Profile};
 use crate::query::QueryError;
 use crate::reference::slices::{self, worst_slice};
 use crate::reference::{NullCache, OF_TRAINING, Plan, Reference, TestBudget, compare, level_for};
@@ -257,7 +257,7 @@ impl Judge {
             Ok(both) => both,
         };
         let of_training = reference.source.starts_with(OF_TRAINING);
-        let logged = |index: usize| layout.columns[index].field == Field::Feature;
+        let logged = |index: usize| layout.columns[index].field.is_of_features();
         let found: WorstSlice = match both {
             Err(reason) => slices::none(&reason),
             Ok(_) if of_training && layout.column(&column).is_some_and(|index| !logged(index)) => {
@@ -313,7 +313,11 @@ impl Judge {
     /// Drift scores of every column: under each of `rules` that covers it, or under none with the usual budget.
     fn drift(&self, case: Case<'_>, rules: &[Rule]) -> Vec<RuleScore> {
         let declaration = &case.model.declaration;
-        let names = || case.layout.layout.columns.iter().map(|column| &column.name);
+        let names = || {
+            let columns = case.layout.layout.columns.iter();
+            let columns = columns.filter(|column| column.stands_alone());
+            columns.map(|column| &column.name)
+        };
         let rules = || {
             let of_columns = |rule: &&Rule| rule.watch == Watch::Drift && rule.joint.is_none();
             rules.iter().filter(of_columns)

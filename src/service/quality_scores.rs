@@ -34,7 +34,7 @@ pub fn quality_scores(
                     let Some(current) = profile
                         .columns
                         .get(place)
-                        .filter(|_| rule.covers(&column.name))
+                        .filter(|_| column.stands_alone() && rule.covers(&column.name))
                     else {
                         continue;
                     };

@@ -1,11 +1,12 @@
 //! Rules over several columns at once: the score of a window, from sampled rows of it and of its reference.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::compute::backend::Compute;
 use crate::metrics::{Metrics, Stage};
-use crate::profile::{Cells, Field, Layout};
+use crate::profile::{Cells, Layout};
 use crate::query::RowSample;
 use crate::reference::joint::{Together, Units, together, units, unjudged};
 use crate::reference::{NullCache, OF_TRAINING, Reference};
@@ -111,7 +112,7 @@ pub fn score(
     }
     let feature = |index: &usize| {
         let column = case.layout.layout().columns.get(*index);
-        column.is_some_and(|column| column.field == Field::Feature)
+        column.is_some_and(|column| column.field.is_of_features())
     };
     if reference.source.starts_with(OF_TRAINING) && !columns.iter().all(feature) {
         return none(Verdict::SchemaError, NOT_LOGGED);
@@ -161,7 +162,8 @@ pub fn score(
     Ok(score)
 }
 
-/// The places of the rule's columns: those that it names, and the numeric features that its patterns match.
+/// The places of the rule's columns: those that it names, and the numeric features that its patterns match; of a vector
+/// those of its elements.
 ///
 /// # Errors
 /// A sentence, where a column that is named cannot be compared, or there is none.
@@ -186,9 +188,11 @@ fn columns(rule: &Rule, layout: &Layout) -> Result<Vec<usize>, String> {
             .iter()
             .any(|glob| glob.is_exact() && glob.matches(&column.name));
         let numeric = matches!(column.cells, Cells::Numeric(_));
-        numeric && (named || column.field == Field::Feature && rule.covers(&column.name))
+        let pattern = column.field.is_of_features() && column.stands_alone();
+        numeric && (named || pattern && rule.covers(&column.name))
     });
-    let chosen: Vec<usize> = chosen.map(|(index, _)| index).collect();
+    let chosen = chosen.flat_map(|(index, _)| layout.numbers_of(index));
+    let chosen: Vec<usize> = chosen.collect::<BTreeSet<_>>().into_iter().collect();
     if chosen.is_empty() {
         return Err("no numeric column of the layout is named".to_owned());
     }

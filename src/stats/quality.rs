@@ -114,6 +114,10 @@ pub fn schema_change(
     let mistyped =
         |column: &ColumnProfile| u128::from(column.missing().wrong_type) * 2 > column.rows().into();
     for (i, (column, profile)) in layout.columns.iter().zip(&current.columns).enumerate() {
+        // What happens to an element happens to its vector.
+        if !column.stands_alone() {
+            continue;
+        }
         let before = reference.and_then(|reference| reference.columns.get(i));
         let promised = column.field != Field::Latency || before.is_some();
         if promised && absent(profile) && !before.is_some_and(absent) {

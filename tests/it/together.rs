@@ -1,7 +1,7 @@
 //! Rules over several columns at once, end to end: what no single column shows is found, a quiet day is not, and the
 //! scores are the same to the last bit however the log is read, flushed, and interrupted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use driftline::config::Config;
@@ -31,6 +31,9 @@ const CORNER: i64 = 16;
 /// The last day is closed by nothing that comes after it.
 const DAYS: i64 = CORNER + 1;
 
+/// Numbers of the vector.
+const EMBEDDING: usize = 12;
+
 const DECLARATION: &str = "
 model: pair
 task: none
@@ -41,6 +44,7 @@ rules:
   - {name: inputs, watch: drift, on: \"*\", level: 0.001, floor: 0.05}
   - {name: joint, watch: drift, statistic: mmd, on: [x, y], level: 0.005, sample: 500, severity: page}
   - {name: apart, watch: drift, statistic: energy, on: [x, y, z], level: 0.005, sample: 500}
+  - {name: meaning, watch: drift, statistic: mmd, on: emb, level: 0.005, sample: 500}
 ";
 
 struct Row {
@@ -73,10 +77,18 @@ fn log() -> Vec<Vec<Row>> {
             if day >= CORNER && city == "ulm" && shop == "b" {
                 z += 8.0;
             }
+            // Of the same length on every day, but it turns.
+            let mut emb: Vec<f64> = (0..EMBEDDING).map(|_| normal()).collect();
+            emb[usize::from((TOGETHER..CORNER).contains(&day))] += 1.0;
+            let emb = match i % 50 {
+                7 => json!(null),
+                8 => json!([1.0, 2.0]),
+                _ => json!(emb),
+            };
             let id = format!("{day}-{i}");
             let record = json!({
                 "model": MODEL, "version": "1", "id": id, "ts": START + day * DAY + i * (DAY / ROWS),
-                "features": {"x": x, "y": y, "z": z, "city": city, "shop": shop},
+                "features": {"x": x, "y": y, "z": z, "city": city, "shop": shop, "emb": emb},
             });
             rows.push(Row {
                 id,
@@ -87,7 +99,7 @@ fn log() -> Vec<Vec<Row>> {
     }
     // What closes the last day.
     let after = json!({"model": MODEL, "version": "1", "id": "after", "ts": START + DAYS * DAY + DAY / 2,
-        "features": {"x": 0.0, "y": 0.0, "z": 0.0, "city": "ulm", "shop": "a"}});
+        "features": {"x": 0.0, "y": 0.0, "z": 0.0, "city": "ulm", "shop": "a", "emb": [0.0; EMBEDDING]}});
     days.push(vec![Row {
         id: "after".to_owned(),
         payload: after.to_string().into_bytes(),
@@ -183,7 +195,7 @@ async fn what_no_column_shows_is_found_and_explained() {
             };
             assert_eq!(joint.score.verdict, Verdict::NoReference, "{joint:?}");
         }
-        for rule in ["joint", "apart"] {
+        for rule in ["joint", "apart", "meaning"] {
             let verdicts: Vec<Verdict> = (REFERENCE..CORNER)
                 .map(|number| of(&found, number, rule)[0].score.verdict)
                 .collect();
@@ -232,6 +244,24 @@ async fn what_no_column_shows_is_found_and_explained() {
         }
         assert!(joint.parameters["sigma"].parse::<f64>().expect("a width") > 0.0);
         assert!(joint.worst_slice.is_some(), "the alert fires");
+        let meaning = &of(&found, TOGETHER, "meaning")[0].score;
+        assert_eq!(meaning.parameters["columns"], "emb");
+        // Six of 300 rows have no vector, and six one of another length.
+        assert_eq!(meaning.parameters["incomplete_rows_window"], "12");
+        assert!(
+            ["most by emb[0]", "most by emb[1]"]
+                .iter()
+                .any(|said| meaning.moved.starts_with(said)),
+            "{}",
+            meaning.moved
+        );
+        // By itself only its length is judged.
+        let judged: BTreeSet<&str> = of(&found, TOGETHER, "inputs")
+            .iter()
+            .map(|score| score.score.column.as_str())
+            .filter(|column| column.starts_with("emb"))
+            .collect();
+        assert_eq!(judged, BTreeSet::from(["emb"]));
         assert!(
             of(&found, REFERENCE, "joint")[0]
                 .score

@@ -68,7 +68,7 @@ pub async fn count(
     let source = format!("file: {}", reference.name());
     let reference = Reference::from_blocks("", &source, &layout, of_reference?)?;
     let columns = (0..layout.columns.len())
-        .filter(|&at| !absent(&reference.profile, at))
+        .filter(|&at| layout.columns[at].stands_alone() && !absent(&reference.profile, at))
         .collect();
     skipped.extend(layout.skipped.iter().map(|(column, why)| Skipped {
         column: column.clone(),

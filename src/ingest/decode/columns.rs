@@ -80,6 +80,16 @@ impl ColumnBuilder {
         }
     }
 
+    /// Makes `number` the value of `row`, of which something may be there already. The column is numeric.
+    #[inline]
+    pub fn set_number(&mut self, row: usize, number: f64) {
+        self.truncate(row);
+        if let Values::Numbers(numbers) = &mut self.values {
+            numbers.push(number);
+            self.states.push(State::Value as u8);
+        }
+    }
+
     /// Reads the next JSON value as this column's.
     #[inline]
     pub fn read(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Fault> {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::json::{Number, Text, Token};
 use super::{Lookup, Models, envelope};
 use crate::event::{Limits, Millis, Reason, State};
-use crate::profile::{Cells, Field, Layout, category_text};
+use crate::profile::{Cells, Field, Layout, LayoutColumn, category_text, vector};
 
 const MARK: char = '\u{fdd0}';
 const LONE_SURROGATE: char = '\u{fdd1}';
@@ -99,7 +99,7 @@ pub fn decode(
 }
 
 fn cells(record: &Map<String, Value>, layout: &Layout) -> Vec<Cell> {
-    let cell = |column: &crate::profile::LayoutColumn| {
+    let cell = |column: &LayoutColumn| {
         let nothing = Map::new();
         let inside =
             |outer: &Map<String, Value>, name: &str| -> Result<Map<String, Value>, State> {
@@ -115,7 +115,8 @@ fn cells(record: &Map<String, Value>, layout: &Layout) -> Vec<Cell> {
             name.map_or(Ok(prediction.clone()), |name| inside(&prediction, name))
         };
         let (object, key) = match &column.field {
-            Field::Feature => (inside(record, "features"), column.name.as_str()),
+            Field::Feature | Field::Vector(_) => (inside(record, "features"), column.name.as_str()),
+            Field::Element(vector, _) => (inside(record, "features"), vector.as_str()),
             Field::Label => (prediction(None), "label"),
             Field::Value => (prediction(None), "value"),
             Field::Score(class) => (prediction(Some("scores")), class.as_str()),
@@ -132,6 +133,28 @@ fn cells(record: &Map<String, Value>, layout: &Layout) -> Vec<Cell> {
             (None, None) => return Cell::Missing(State::Absent as u8),
             (None, Some(value)) => token(value),
         };
+        let place = match &column.field {
+            Field::Vector(length) => Some((*length, None)),
+            Field::Element(vector, place) => {
+                let vector = layout.column(vector).map(|at| &layout.columns[at].field);
+                let Some(Field::Vector(length)) = vector else {
+                    panic!("an element without its vector")
+                };
+                Some((*length, Some(*place as usize)))
+            }
+            _ => None,
+        };
+        if let Some((length, place)) = place {
+            if value == Token::Null {
+                return Cell::Missing(State::Null as u8);
+            }
+            let numbers = list(object.get(key)).filter(|list| list.len() == length as usize);
+            return match (numbers, place) {
+                (None, _) => Cell::Missing(State::WrongType as u8),
+                (Some(numbers), None) => number(vector::length(&numbers)),
+                (Some(numbers), Some(place)) => number(numbers[place]),
+            };
+        }
         let numeric = matches!(column.cells, Cells::Numeric(_));
         match value {
             Token::Null => Cell::Missing(State::Null as u8),
@@ -156,7 +179,9 @@ fn cells(record: &Map<String, Value>, layout: &Layout) -> Vec<Cell> {
 
 fn unknown(record: &Map<String, Value>, layout: &Layout) -> BTreeSet<String> {
     let known = |name: &String| {
-        layout.column(name).is_some() || layout.skipped.iter().any(|(skipped, _)| skipped == name)
+        let column = layout.column(name).map(|at| &layout.columns[at]);
+        column.is_some_and(LayoutColumn::stands_alone)
+            || layout.skipped.iter().any(|(skipped, _)| skipped == name)
     };
     let mut names = BTreeSet::new();
     let mut look = |value: Option<&Value>, name: &dyn Fn(&str) -> Option<String>| {
@@ -202,6 +227,25 @@ fn unknown(record: &Map<String, Value>, layout: &Layout) -> BTreeSet<String> {
         );
     }
     names
+}
+
+/// The numbers of a list of nothing else.
+fn list(value: Option<&Value>) -> Option<Vec<f64>> {
+    if !matches!(token(value?), Token::List) {
+        return None;
+    }
+    let number = |item: &Value| match token(item) {
+        Token::Number(number) => Some(number.value),
+        Token::Bare(number) => Some(number),
+        Token::Text(text) => match &*text.value {
+            "NaN" => Some(f64::NAN),
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        _ => None,
+    };
+    value?.as_array()?.iter().map(number).collect()
 }
 
 /// Reads a value of the rewritten text back.

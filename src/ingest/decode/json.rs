@@ -286,20 +286,43 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_list(&mut self) -> Result<(), Fault> {
-        self.enter()?;
-        if self.peek() != b']' {
-            loop {
-                self.skip()?;
-                match self.peek() {
-                    b',' => self.at += 1,
-                    b']' => break,
-                    _ => return self.fault("`,` or `]`"),
-                }
-            }
+        let mut more = self.open_list()?;
+        while more {
+            self.skip()?;
+            more = self.next_item()?;
         }
-        self.at += 1;
-        self.depth -= 1;
         Ok(())
+    }
+
+    /// Steps into the list that comes next. True: it has an item, and stands before it.
+    pub fn open_list(&mut self) -> Result<bool, Fault> {
+        if self.peek() != b'[' {
+            return self.fault("a list");
+        }
+        self.enter()?;
+        let empty = self.peek() == b']';
+        if empty {
+            self.at += 1;
+            self.depth -= 1;
+        }
+        Ok(!empty)
+    }
+
+    /// After an item of a list: true when it stands before the next one.
+    #[inline]
+    pub fn next_item(&mut self) -> Result<bool, Fault> {
+        match self.peek() {
+            b',' => {
+                self.at += 1;
+                Ok(true)
+            }
+            b']' => {
+                self.at += 1;
+                self.depth -= 1;
+                Ok(false)
+            }
+            _ => self.fault("`,` or `]`"),
+        }
     }
 
     /// Reads the next value over and returns its raw text.

@@ -26,6 +26,7 @@ mod escapes;
 mod json;
 mod keys;
 mod labels;
+mod list;
 mod observe;
 mod repeats;
 mod rows;

@@ -1,8 +1,10 @@
 //! Every field of a prediction record into a sample, from which a layout can be learned.
 
-use super::DEEPEST;
 use super::json::{Bounds, Fault, Scanner, Token};
 use super::repeats::last_wins;
+use super::{DEEPEST, list};
+use crate::event::State;
+use crate::profile::vector::MAX_ELEMENTS;
 use crate::profile::{Field, Observed, Sample};
 
 /// Feeds the fields of one record into `sample`, as one row. What the decoder would not accept as JSON adds nothing;
@@ -74,6 +76,15 @@ fn value(
     field: &Field,
     name: &str,
 ) -> Result<(), Fault> {
+    if scanner.peek() == b'[' {
+        let mut numbers = Vec::new();
+        let value = match list::read(scanner, &mut numbers, MAX_ELEMENTS)? {
+            State::Value => Observed::Numbers(&numbers),
+            _ => Observed::Other,
+        };
+        sample.observe(field, name, value);
+        return Ok(());
+    }
     let token = scanner.token()?;
     let value = match &token {
         Token::Null => Observed::Null,

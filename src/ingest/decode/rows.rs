@@ -3,6 +3,7 @@
 //! **Invariant:** a row counts when [`ModelRows::accept`] was called; [`ModelRows::undo`] leaves no trace of one that
 //! was begun. Each column then has exactly one entry a row.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -10,6 +11,7 @@ use hashbrown::HashMap;
 use super::columns::ColumnBuilder;
 use super::json::{Fault, Scanner, Token};
 use super::keys::{KeyOrder, cut_name};
+use super::list;
 use crate::event::{Batch, Millis, State, id_hash};
 use crate::profile::{CompiledLayout, Field};
 
@@ -20,6 +22,11 @@ const OTHER_KEYS: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) enum Target {
     Column(usize),
+    /// A list of numbers: its length goes into its own column, its numbers into those of the elements.
+    Vector {
+        own: usize,
+        elements: Range<usize>,
+    },
     /// The layout knows the field and does not watch it.
     Skipped,
     /// The layout does not know the field; under this name it is counted.
@@ -38,6 +45,8 @@ pub(super) struct ModelRows {
     /// Whether batches carry the ids themselves.
     pub keep_ids: bool,
     columns: Vec<ColumnBuilder>,
+    /// The list that is being read.
+    numbers: Vec<f64>,
     fields: Fields,
     /// All vectors but `columns` fill up here; the batch is this with its columns.
     batch: Batch,
@@ -79,6 +88,7 @@ impl ModelRows {
             carried: false,
             keep_ids: false,
             columns,
+            numbers: Vec::new(),
             fields,
             batch,
             version_places: HashMap::default(),
@@ -253,6 +263,18 @@ impl ModelRows {
                 self.columns[*column].truncate(row);
                 self.columns[*column].read(scanner)
             }
+            Target::Vector { own, elements } => {
+                let row = self.batch.offsets.len();
+                let elements = elements.clone();
+                list::read_vector(
+                    scanner,
+                    &mut self.numbers,
+                    &mut self.columns,
+                    row,
+                    *own,
+                    elements,
+                )
+            }
             Target::Skipped => scanner.skip(),
             Target::Unknown(name) => {
                 self.unknown(name);
@@ -298,6 +320,14 @@ impl ModelRows {
                         }
                         column.read(scanner)?;
                     }
+                    Target::Vector { own, elements } => list::read_vector(
+                        scanner,
+                        &mut self.numbers,
+                        &mut self.columns,
+                        row,
+                        *own,
+                        elements.clone(),
+                    )?,
                     Target::Skipped => scanner.skip()?,
                     Target::Unknown(name) => {
                         self.batch.unknown_fields.push((row as u32, name.clone()));
@@ -317,10 +347,21 @@ impl Fields {
     fn new(layout: Option<&CompiledLayout>) -> Self {
         let mut by_name = HashMap::default();
         let columns = layout.map_or(&[][..], |layout| &layout.layout.columns);
+        let layout = layout.map(|layout| &*layout.layout);
         for (place, column) in columns.iter().enumerate() {
-            by_name.insert(column.name.clone(), Target::Column(place));
+            let elements = layout.map_or(place..place + 1, |layout| layout.numbers_of(place));
+            let target = match column.field {
+                Field::Vector(_) => Target::Vector {
+                    own: place,
+                    elements,
+                },
+                // No key names one.
+                Field::Element(..) => continue,
+                _ => Target::Column(place),
+            };
+            by_name.insert(column.name.clone(), target);
         }
-        for (name, _) in layout.iter().flat_map(|layout| &layout.layout.skipped) {
+        for (name, _) in layout.iter().flat_map(|layout| &layout.skipped) {
             by_name.entry_ref(name).or_insert(Target::Skipped);
         }
         let members = |field: fn(&str) -> Field, of: fn(&Field) -> bool| {
@@ -336,7 +377,7 @@ impl Fields {
             }
         };
         Self {
-            features: members(|_| Field::Feature, |field| matches!(field, Field::Feature)),
+            features: members(|_| Field::Feature, Field::is_of_features),
             scores: members(
                 |key| Field::Score(key.to_owned()),
                 |field| matches!(field, Field::Score(_)),
@@ -374,7 +415,7 @@ fn columns_of(layout: Option<&CompiledLayout>) -> Vec<ColumnBuilder> {
 }
 
 /// What the columns of an object are when something else stands in its place.
-fn missing_state(instead: &Token<'_>) -> State {
+pub(super) fn missing_state(instead: &Token<'_>) -> State {
     if *instead == Token::Null {
         State::Null
     } else {
@@ -382,7 +423,7 @@ fn missing_state(instead: &Token<'_>) -> State {
     }
 }
 
-fn set_missing(
+pub(super) fn set_missing(
     builders: &mut [ColumnBuilder],
     row: usize,
     columns: impl Iterator<Item = usize>,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use super::FunctionError;
+use crate::profile::vector::Part;
 use crate::profile::{CompiledLayout, Layout, Profile};
 
 /// The layouts and references of one session.
@@ -33,6 +34,8 @@ struct Reference {
 #[derive(Debug)]
 pub(in crate::query) struct OneColumn {
     pub layout: Layout,
+    /// What it holds of a list, where the values are lists.
+    pub part: Option<Part>,
     compiled: OnceLock<CompiledLayout>,
 }
 
@@ -62,12 +65,14 @@ impl Names {
         let named = match self.layouts.get(&hash) {
             Some(known) => Arc::clone(known),
             None => {
-                let columns = layout.columns.iter().map(|column| {
+                let columns = layout.columns.iter().zip(layout.parts());
+                let columns = columns.map(|(column, part)| {
                     let alone = Layout::of_one(column);
                     let known = self.columns.entry(alone.fingerprint());
                     Arc::clone(known.or_insert_with(|| {
                         Arc::new(OneColumn {
                             layout: alone,
+                            part,
                             compiled: OnceLock::new(),
                         })
                     }))

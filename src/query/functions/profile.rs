@@ -24,7 +24,7 @@ use super::names::OneColumn;
 use super::{FunctionError, Names};
 use crate::event::Batch;
 use crate::profile::{Cells, ColumnProfile, Profile};
-use crate::query::batch::layout_column;
+use crate::query::batch::{layout_column, part_of_lists};
 use crate::query::cells::{Kind, Values};
 use crate::query::columns::{DEFAULT_TIME, field};
 
@@ -215,9 +215,13 @@ impl Accumulator for ProfileAccumulator {
             Values::typed(array)?
         };
         let rows = array.len();
+        let counted = match (self.column.part, &values) {
+            (Some(part), Values::Lists(_)) => part_of_lists(part, Some(&values), rows),
+            _ => layout_column(column, Some(&values), rows),
+        };
         let batch = Batch {
             ts: vec![0; rows],
-            columns: vec![layout_column(column, Some(&values), rows)],
+            columns: vec![counted],
             ..Batch::default()
         };
         let all: Vec<u32> = (0..rows as u32).collect();

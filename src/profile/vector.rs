@@ -1,0 +1,80 @@
+//! Vectors: features that are lists of numbers, all of one length, as embeddings are.
+//!
+//! A vector is several columns of a layout: its Euclidean length, counted like any number, stands for it wherever columns
+//! are judged one by one; its elements, `name[0]` and on, are there for what compares several columns at once. An element
+//! has [`ELEMENT_CELLS`] cells only: enough to know whether windows differ, and few enough for a thousand of them.
+
+/// Most numbers of one vector.
+pub const MAX_ELEMENTS: usize = 4_096;
+/// Cells of an element.
+pub const ELEMENT_CELLS: usize = 8;
+
+/// The Euclidean length of a list of numbers: NaN if one of them is, else infinite if one is or the length is beyond what
+/// `f64` holds; 0 of an empty list. Terms are added in their order, so the same list gives the same bits.
+///
+/// ```
+/// use driftline::profile::vector::length;
+/// assert_eq!(length(&[3.0, -4.0]), 5.0);
+/// assert_eq!(length(&[3e200, 4e200]), 5e200);
+/// assert_eq!(length(&[f64::INFINITY, 1.0]), f64::INFINITY);
+/// ```
+pub fn length(numbers: &[f64]) -> f64 {
+    /// Squares of what is nearer to 1 than this are ordinary numbers.
+    const FAR: f64 = 1e140;
+    /// 2⁶⁰⁰ and its reciprocal: powers of two change no digit.
+    const GROW: f64 = f64::from_bits((1023 + 600) << 52);
+    const SHRINK: f64 = f64::from_bits((1023 - 600) << 52);
+    let largest = numbers.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    // `max` passes over NaN; the sum does not.
+    let scale = match largest {
+        x if x.is_finite() && x > FAR => SHRINK,
+        x if x > 0.0 && x < 1.0 / FAR => GROW,
+        _ => 1.0,
+    };
+    let squares: f64 = numbers.iter().map(|x| (x * scale) * (x * scale)).sum();
+    squares.sqrt() / scale
+}
+
+/// What a column holds of a list of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Numbers of a list, all of them.
+    pub numbers: usize,
+    /// Which one of them; `None`: their Euclidean length.
+    pub place: Option<usize>,
+}
+
+impl Part {
+    /// `None`: the list is not one of this vector's.
+    pub fn of(&self, list: &[f64]) -> Option<f64> {
+        if list.len() != self.numbers {
+            return None;
+        }
+        match self.place {
+            Some(place) => list.get(place).copied(),
+            None => Some(length(list)),
+        }
+    }
+}
+
+/// The column of a vector's element.
+pub(super) fn element_name(vector: &str, place: u32) -> String {
+    format!("{vector}[{place}]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_at_the_ends_of_what_numbers_hold() {
+        assert_eq!(length(&[]), 0.0);
+        assert_eq!(length(&[0.0, -0.0]), 0.0);
+        assert_eq!(length(&[3e-200, -4e-200]), 5e-200);
+        assert_eq!(length(&[f64::MAX, f64::MAX]), f64::INFINITY);
+        assert_eq!(length(&[f64::MAX, 0.0]), f64::MAX);
+        assert_eq!(length(&[5e-324]), 5e-324);
+        assert!(length(&[1.0, f64::NAN, f64::INFINITY]).is_nan());
+        assert_eq!(length(&[f64::NEG_INFINITY, 1e300]), f64::INFINITY);
+    }
+}
