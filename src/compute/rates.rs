@@ -17,8 +17,10 @@ use super::{histogram, pairwise_distance, rbf_mmd, resample, worst_slice};
 
 /// For one kernel's probe: five of them and the floors stay within the budget.
 const PROBE: Duration = Duration::from_millis(25);
-/// Most work of a probe, in units of the smallest.
+/// Most work of a probe, in units of the smallest; more would need more time to make its input than to be probed.
 const LARGEST: usize = 256;
+/// The same of redraws, which have next to no input: so many that a device takes its time for them, not for a dispatch.
+const MOST_REDRAWS: usize = 1 << 16;
 /// The share of the second form's speed that the first must stay below for the second to be used: less is noise.
 const WORTH_IT: f64 = 0.95;
 /// Seconds below which a probe is run twice.
@@ -202,11 +204,15 @@ impl Stopwatch<'_> {
 
     /// The largest scale that stays within a quarter of [`PROBE`], four times the work each time.
     fn largest(&mut self, backend: Backend) -> Result<Option<(Work, f64)>, GpuError> {
+        let most = match self.kernel {
+            Kernel::Resample => MOST_REDRAWS,
+            _ => LARGEST,
+        };
         let mut scale = 1;
         let mut found = self.time(backend, scale, Duration::ZERO)?;
         while let Some((_, secs)) = found {
             let expected = Duration::from_secs_f64(4.0 * secs);
-            if expected >= PROBE / 4 || scale >= LARGEST {
+            if expected >= PROBE / 4 || scale >= most {
                 break;
             }
             scale *= 4;
