@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use crate::compute::backend::{Choice, Compute};
 use crate::event::Millis;
 use crate::query::ColumnRows;
 use crate::reference::two_sample::Draws;
@@ -65,7 +66,7 @@ pub struct CompareArguments {
     #[arg(long, value_enum, default_value_t = Correction::Bonferroni)]
     correction: Correction,
     /// Bins, tests and thresholds of another tool, for the same numbers while migrating.
-    #[arg(long, value_parser = vendor, conflicts_with_all = ["correction", "every", "alpha", "floor", "seed"])]
+    #[arg(long, value_parser = vendor, conflicts_with_all = ["correction", "every", "alpha", "floor", "seed", "backend"])]
     compat: Option<Vendor>,
     /// A parameter of the statistics asked for, `bins=20`, or of one, `psi.bins=20`; may be repeated.
     #[arg(long = "param", value_name = "NAME=VALUE")]
@@ -84,6 +85,9 @@ pub struct CompareArguments {
     /// Seed of the random draws of statistics on rows; those on profiles draw from a seed that is the reference's own.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Where rows are compared pair by pair (mmd, energy_nd): on the faster of the two, or on this one.
+    #[arg(long, value_name = "auto|cpu|gpu", default_value = "auto")]
+    backend: Choice,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Exit with status 1 on this verdict; 2 is for what could not be judged, and for bad input.
@@ -159,7 +163,15 @@ pub(super) fn p_value_on_rows(
             std::slice::from_ref(reference),
             std::slice::from_ref(current),
         );
-        many::judge(&asked, &["x"], ours, theirs, draws, None)?
+        many::judge(
+            &asked,
+            &["x"],
+            ours,
+            theirs,
+            draws,
+            None,
+            &Compute::new(Choice::Cpu),
+        )?
     } else {
         let pair = rows::Pair {
             name: "x",

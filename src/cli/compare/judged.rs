@@ -9,6 +9,7 @@ use super::profiles::{Choice, Counted};
 use super::report::{ColumnReport, Line, Report, Side, Skipped, together};
 use super::rows::{self, Pair};
 use super::{CompareArguments, Correction, many, profiles, vendor};
+use crate::compute::backend::Compute;
 use crate::profile::ColumnRules;
 use crate::query::{ColumnRows, File, column_rows};
 use crate::reference::two_sample::Draws;
@@ -279,19 +280,33 @@ impl Judging<'_> {
         if self.asks.many.is_empty() {
             return Ok(Vec::new());
         }
-        let columns = &self.counted.columns;
+        let layout = &self.counted.layout;
+        let columns = self.counted.columns.iter();
+        let columns: Vec<usize> = columns.flat_map(|&at| layout.numbers_of(at)).collect();
         let names: Vec<&str> = columns
             .iter()
-            .map(|&column| self.counted.layout.columns[column].name.as_str())
+            .map(|&column| layout.columns[column].name.as_str())
             .collect();
-        let (ours, theirs) = self.read(columns).await?;
+        let (ours, theirs) = self.read(&columns).await?;
+        let choice = self.arguments.backend;
+        let compute = match Compute::users_folder() {
+            Some(folder) => Compute::remembering(choice, folder),
+            None => Compute::new(choice),
+        };
         self.asks
             .many
             .iter()
             .map(|asked| {
                 let draws = Draws::new(level, self.arguments.seed);
-                let score =
-                    many::judge(asked, &names, &ours, &theirs, &draws, self.arguments.floor)?;
+                let score = many::judge(
+                    asked,
+                    &names,
+                    &ours,
+                    &theirs,
+                    &draws,
+                    self.arguments.floor,
+                    &compute,
+                )?;
                 let mut line = Line::of(score, false);
                 (line.decides, line.level) = (asked.decides, Some(level));
                 Ok(line)

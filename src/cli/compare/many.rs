@@ -1,10 +1,12 @@
 //! Statistics of many columns at once: rows are sampled, brought to one scale, and compared together.
 
+mod pairs;
 mod sample;
 
 use std::collections::BTreeMap;
 
 use super::asked::Asked;
+use crate::compute::backend::{Backend, Compute};
 use crate::query::ColumnRows;
 use crate::reference::two_sample::Draws;
 use crate::stats::attribution::{Ties, ndcg};
@@ -15,11 +17,12 @@ use crate::stats::multivariate::pca::{Components, Pca};
 use crate::stats::multivariate::pca_interval::interval;
 use crate::stats::multivariate::random_fourier::{self, Frequencies};
 use crate::stats::multivariate::{
-    Kernel, Labels, Matrix, MultivariateError, Permuted, contribution, cross_mmd, energy_nd, mmd,
+    Kernel, Labels, Matrix, MultivariateError, Permuted, contribution, cross_mmd,
 };
 use crate::stats::score::{Digits, Score, Threshold, ThresholdSource, Verdict};
 use crate::stats::{Statistic, student_tail};
 
+use pairs::Drawn;
 use sample::{Complete, Numbers, Sampled};
 
 /// Most labellings that are drawn; a level that needs more is refused.
@@ -39,6 +42,7 @@ struct Found {
     threshold: Option<f64>,
     draws: Option<u32>,
     moved: String,
+    backend: Backend,
 }
 
 /// Computes and judges one statistic of all columns. `floor`: `None` for the statistic's own.
@@ -52,6 +56,7 @@ pub fn judge(
     current: &[ColumnRows],
     draws: &Draws,
     floor: Option<f64>,
+    compute: &Compute,
 ) -> anyhow::Result<Score> {
     let entry = asked.statistic.entry();
     let settings = Settings::read(asked)?;
@@ -78,7 +83,7 @@ pub fn judge(
         n_current: rows(current).min(settings.rows as u64),
         method: "rows".to_owned(),
         parameters: BTreeMap::new(),
-        backend: "cpu".to_owned(),
+        backend: Backend::Cpu.name().to_owned(),
         moved: String::new(),
         worst_slice: None,
         reason: String::new(),
@@ -93,6 +98,7 @@ pub fn judge(
                 permutations,
                 draws,
                 &mut parameters,
+                compute,
             )
             .map_err(|error| error.to_string())
         }
@@ -111,6 +117,7 @@ pub fn judge(
     };
     (score.value, score.effect) = (Some(found.value), Some(found.effect));
     (score.p_value, score.moved) = (found.p_value, found.moved);
+    score.backend = found.backend.name().to_owned();
     score.threshold = found.threshold.map(|value| Threshold {
         value,
         source: ThresholdSource::AssumesIndependence,
@@ -161,6 +168,7 @@ fn measure(
     permutations: usize,
     draws: &Draws,
     parameters: &mut BTreeMap<String, String>,
+    compute: &Compute,
 ) -> Result<Found, MultivariateError> {
     let numbers = sampled.numbers();
     let names = numbers.names.clone();
@@ -205,17 +213,28 @@ fn measure(
             left_out(&complete, parameters);
             let (a, b) = (&complete.reference, &complete.current);
             if statistic == Statistic::EnergyNd {
-                let labels = Labels::of_rows(a.rows(), b.rows(), permutations, draws.seed)?;
-                let permuted = energy_nd::permutation_test(a, b, &labels)?;
-                let unbiased = energy_nd::energy_distance(a, b)?.u_statistic.unwrap_or(0.0);
-                Ok(of_permutations(
-                    &permuted,
-                    unbiased.max(0.0),
-                    draws.level,
-                    String::new(),
-                ))
+                let drawn = Drawn {
+                    permutations,
+                    seed: draws.seed,
+                };
+                let (permuted, unbiased, backend) = pairs::energy(compute, [a, b], drawn)?;
+                Ok(Found {
+                    backend,
+                    ..of_permutations(&permuted, unbiased.max(0.0), draws.level, String::new())
+                })
             } else {
-                kernel(a, b, &names, settings, permutations, draws, parameters)
+                let drawn = Drawn {
+                    permutations,
+                    seed: draws.seed,
+                };
+                kernel(
+                    [a, b],
+                    &names,
+                    settings,
+                    (drawn, draws.level),
+                    parameters,
+                    compute,
+                )
             }
         }
     }
@@ -237,17 +256,17 @@ fn of_permutations(permuted: &Permuted, effect: f64, level: f64, moved: String) 
         threshold: permuted.threshold(level),
         draws: u32::try_from(permuted.draws).ok(),
         moved,
+        backend: Backend::Cpu,
     }
 }
 
 fn kernel(
-    a: &Matrix,
-    b: &Matrix,
+    [a, b]: [&Matrix; 2],
     names: &[String],
     settings: &Settings,
-    permutations: usize,
-    draws: &Draws,
+    (drawn, level): (Drawn, f64),
     parameters: &mut BTreeMap<String, String>,
+    compute: &Compute,
 ) -> Result<Found, MultivariateError> {
     let sigma = match settings.sigma {
         Some(sigma) => sigma,
@@ -266,7 +285,7 @@ fn kernel(
     };
     match settings.form {
         Form::Cross => {
-            let found = cross_mmd::cross_mmd(a, b, kernel, draws.seed)?;
+            let found = cross_mmd::cross_mmd(a, b, kernel, drawn.seed)?;
             Ok(Found {
                 value: found.value,
                 effect: found.value.max(0.0),
@@ -274,20 +293,23 @@ fn kernel(
                 threshold: None,
                 draws: None,
                 moved,
+                backend: Backend::Cpu,
             })
         }
         Form::Exact => {
-            let labels = Labels::of_rows(a.rows(), b.rows(), permutations, draws.seed)?;
-            let permuted = mmd::permutation_test(a, b, kernel, &labels)?;
+            let (permuted, backend) = pairs::mmd(compute, [a, b], sigma, drawn)?;
             let effect = permuted.value.max(0.0);
-            Ok(of_permutations(&permuted, effect, draws.level, moved))
+            Ok(Found {
+                backend,
+                ..of_permutations(&permuted, effect, level, moved)
+            })
         }
         Form::Linear => {
-            let labels = Labels::of_rows(a.rows(), b.rows(), permutations, draws.seed)?;
-            let drawn = Frequencies::draw(kernel, a.columns(), FREQUENCIES, draws.seed)?;
-            let permuted = random_fourier::permutation_test(a, b, &drawn, &labels)?;
+            let labels = Labels::of_rows(a.rows(), b.rows(), drawn.permutations, drawn.seed)?;
+            let frequencies = Frequencies::draw(kernel, a.columns(), FREQUENCIES, drawn.seed)?;
+            let permuted = random_fourier::permutation_test(a, b, &frequencies, &labels)?;
             let effect = permuted.value.max(0.0);
-            Ok(of_permutations(&permuted, effect, draws.level, moved))
+            Ok(of_permutations(&permuted, effect, level, moved))
         }
     }
 }
@@ -329,6 +351,7 @@ fn pca(
             Digits(quiet.mean, 4),
             Digits(found.mean_euclidean, 4)
         ),
+        backend: Backend::Cpu,
     })
 }
 
@@ -351,6 +374,7 @@ fn domain(sampled: &Sampled, settings: &Settings, seed: u64) -> Result<Found, Mu
             "AUC {:.3} ({:.3} to {:.3})",
             found.auc, found.lower, found.upper
         ),
+        backend: Backend::Cpu,
     })
 }
 
@@ -400,6 +424,7 @@ fn attributions(numbers: &Numbers, all: bool) -> Result<Found, MultivariateError
         threshold: None,
         draws: None,
         moved: String::new(),
+        backend: Backend::Cpu,
     })
 }
 

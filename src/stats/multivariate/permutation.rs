@@ -21,7 +21,7 @@ pub struct Permuted {
 impl Permuted {
     /// `values`: the observed one, then one a permutation. `scale`: the size of what the statistic was subtracted
     /// from, by which rounding is judged.
-    pub(super) fn of(values: &[f64], scale: f64) -> Self {
+    pub fn of(values: &[f64], scale: f64) -> Self {
         let (value, null) = values
             .split_first()
             .map_or((0.0, &[][..]), |(v, null)| (*v, null));
