@@ -1,4 +1,38 @@
-//! What an adapter says of itself, and which of several is the best.
+//! The ways to a device, what an adapter says of itself, and which of several is the best.
+
+use std::sync::OnceLock;
+
+/// A way to devices.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Api {
+    Vulkan,
+    Gl,
+}
+
+impl Api {
+    pub fn backends(self) -> wgpu::Backends {
+        match self {
+            Self::Vulkan => wgpu::Backends::VULKAN,
+            Self::Gl => wgpu::Backends::GL,
+        }
+    }
+
+    /// One for the process, and never let go: with the last instance the driver is unloaded, and a thread that has once
+    /// called it then ends in what is not there any more. With NVIDIA's (580) that is the end of the process.
+    pub fn instance(self) -> &'static wgpu::Instance {
+        static VULKAN: OnceLock<wgpu::Instance> = OnceLock::new();
+        static GL: OnceLock<wgpu::Instance> = OnceLock::new();
+        let cell = match self {
+            Self::Vulkan => &VULKAN,
+            Self::Gl => &GL,
+        };
+        cell.get_or_init(|| {
+            let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+            descriptor.backends = self.backends();
+            wgpu::Instance::new(descriptor)
+        })
+    }
+}
 
 /// What an adapter says of itself.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::adapter::{self, AdapterFacts};
+use super::adapter::{self, AdapterFacts, Api};
 use super::subgroups::{self, Forms};
 
 /// What a step should take: half of the 100 ms that no dispatch may exceed.
@@ -125,11 +125,8 @@ impl Gpu {
     /// integrated before virtual; software rasterisers only if `accept_cpu`.
     pub fn open(accept_cpu: bool) -> Result<Self, GpuError> {
         let mut refused = Vec::new();
-        for backends in [wgpu::Backends::VULKAN, wgpu::Backends::GL] {
-            let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-            descriptor.backends = backends;
-            let instance = wgpu::Instance::new(descriptor);
-            let mut adapters = block_on(instance.enumerate_adapters(backends));
+        for api in [Api::Vulkan, Api::Gl] {
+            let mut adapters = block_on(api.instance().enumerate_adapters(api.backends()));
             adapters.sort_by_key(|adapter| adapter::rank(&adapter.get_info()));
             for adapter in adapters {
                 let info = adapter.get_info();

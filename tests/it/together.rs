@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use driftline::config::Config;
+use driftline::compute::device::Gpu;
+use driftline::config::{Backend, Config};
 use driftline::event::{DAY, Key, Millis, Span};
 use driftline::service::Service;
 use driftline::stats::score::Verdict;
@@ -57,6 +58,13 @@ fn log() -> Vec<Vec<Row>> {
     let mut rng = Pcg64::seed_from_u64(20_260_101);
     let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
     let quantiles = Normal::standard();
+    let vector = || {
+        let mut vector: Vec<f64> = (0..EMBEDDING).map(|_| normal()).collect();
+        vector[0] += 1.0;
+        vector
+    };
+    let vectors: Vec<Vec<f64>> = std::iter::repeat_with(vector).take(ROWS as usize).collect();
+    let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
     let mut days = Vec::new();
     for day in 0..DAYS {
         let mut rows = Vec::new();
@@ -77,9 +85,11 @@ fn log() -> Vec<Vec<Row>> {
             if day >= CORNER && city == "ulm" && shop == "b" {
                 z += 8.0;
             }
-            // Of the same length on every day, but it turns.
-            let mut emb: Vec<f64> = (0..EMBEDDING).map(|_| normal()).collect();
-            emb[usize::from((TOGETHER..CORNER).contains(&day))] += 1.0;
+            // The same vectors every day, in another order; then they turn, and their lengths stay.
+            let mut emb = vectors[place as usize].clone();
+            if (TOGETHER..CORNER).contains(&day) {
+                emb.swap(0, 1);
+            }
             let emb = match i % 50 {
                 7 => json!(null),
                 8 => json!([1.0, 2.0]),
@@ -99,7 +109,7 @@ fn log() -> Vec<Vec<Row>> {
     }
     // What closes the last day.
     let after = json!({"model": MODEL, "version": "1", "id": "after", "ts": START + DAYS * DAY + DAY / 2,
-        "features": {"x": 0.0, "y": 0.0, "z": 0.0, "city": "ulm", "shop": "a", "emb": [0.0; EMBEDDING]}});
+        "features": {"x": 0.0, "y": 0.0, "z": 0.0, "city": "ulm", "shop": "a", "emb": vec![0.0; EMBEDDING]}});
     days.push(vec![Row {
         id: "after".to_owned(),
         payload: after.to_string().into_bytes(),
@@ -116,6 +126,7 @@ struct Way {
     flush_rows: u64,
     /// The service ends and begins anew after so many days.
     restart_every: i64,
+    backend: Backend,
 }
 
 const PLAIN: Way = Way {
@@ -124,6 +135,7 @@ const PLAIN: Way = Way {
     commit_rows: 1_000_000,
     flush_rows: 1_000_000,
     restart_every: i64::MAX,
+    backend: Backend::Cpu,
 };
 
 fn configured(kafka: &Kafka, folder: &std::path::Path, way: Way) -> Config {
@@ -132,7 +144,7 @@ fn configured(kafka: &Kafka, folder: &std::path::Path, way: Way) -> Config {
     config.commit.rows = way.commit_rows;
     config.lake.flush_rows = way.flush_rows;
     config.lake.flush_age = 400;
-    config.compute.backend = driftline::config::Backend::Cpu;
+    config.compute.backend = way.backend;
     config
 }
 
@@ -340,6 +352,7 @@ async fn neither_threads_nor_restarts_change_a_bit() {
             commit_rows: 97,
             flush_rows: 500,
             restart_every: 4,
+            ..PLAIN
         };
         let (service, _kafka, _folder) = play(other).await;
         let found = plain_results(&service.store, MODEL);
@@ -359,6 +372,76 @@ async fn neither_threads_nor_restarts_change_a_bit() {
         }
         assert_eq!(days(&one).len(), DAYS as usize);
         assert_eq!(days(&found).len(), DAYS as usize);
+    })
+    .await;
+}
+
+/// The libraries of this process that have to do with devices.
+fn drivers() -> BTreeSet<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux says what is mapped");
+    let files = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5));
+    let of_devices = |file: &&str| {
+        ["vulkan", "nvidia", "EGL"]
+            .iter()
+            .any(|part| file.contains(part))
+    };
+    files.filter(of_devices).map(str::to_owned).collect()
+}
+
+/// On any device, a software one too; `GPU_TESTS` says what its absence means, as for the tests in `tests/gpu`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_gives_the_same_verdicts() {
+    let wish = std::env::var("GPU_TESTS").unwrap_or_default();
+    if wish == "skip" {
+        eprintln!("SKIPPED: GPU_TESTS says skip");
+        return;
+    }
+    match Gpu::open(true) {
+        Ok(gpu) => {
+            eprintln!("on {} ({})", gpu.facts().name, gpu.facts().driver);
+            let drivers = drivers();
+            assert_ne!(drivers, BTreeSet::new());
+            drop(gpu);
+            assert_eq!(
+                self::drivers(),
+                drivers,
+                "threads still hold what is theirs"
+            );
+        }
+        Err(why) if wish == "require" => panic!("GPU_TESTS says require: {why}"),
+        Err(why) => {
+            eprintln!("SKIPPED: {why}");
+            return;
+        }
+    }
+    within(600, async {
+        let mut found = Vec::new();
+        for backend in [Backend::Cpu, Backend::Gpu] {
+            let (service, _kafka, _folder) = play(Way { backend, ..PLAIN }).await;
+            found.push(plain_results(&service.store, MODEL));
+            let metrics = get(service.address, "/metrics")
+                .await
+                .expect("an answer")
+                .body;
+            let fallbacks = "driftline_compute_fallbacks_total 0";
+            assert!(metrics.contains(fallbacks), "{fallbacks} in {metrics}");
+            stop(service).await;
+        }
+        for rule in ["joint", "apart", "meaning"] {
+            for number in REFERENCE..=CORNER {
+                let [cpu, gpu] = [0, 1].map(|at| of(&found[at], number, rule)[0].score.clone());
+                assert_eq!((&*cpu.backend, &*gpu.backend), ("cpu", "gpu"));
+                assert_eq!(cpu.verdict, gpu.verdict, "{rule} {number}");
+                let [one, other] = [&cpu, &gpu].map(|score| score.value.expect("a value"));
+                // A thousandth of a quiet day's.
+                assert!((one - other).abs() < 1e-5, "{rule} {number}: {one} {other}");
+                // A permutation that comes as near as that may fall on the other side.
+                let [one, other] = [&cpu, &gpu].map(|score| score.p_value.expect("a p-value"));
+                assert!((one - other).abs() < 5e-3, "{rule} {number}: {one} {other}");
+            }
+        }
     })
     .await;
 }
