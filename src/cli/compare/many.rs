@@ -27,6 +27,8 @@ use sample::{Complete, Numbers, Sampled};
 
 /// Most labellings that are drawn; a level that needs more is refused.
 const MOST_PERMUTATIONS: usize = 99_999;
+/// Kernels that contributions of columns may cost, some seconds: of more rows and columns some rows are left out.
+const CONTRIBUTION_KERNELS: f64 = 2e8;
 /// Frequencies of the linear form.
 const FREQUENCIES: usize = 512;
 /// Pieces of the reference that say how much quiet samples differ in their reconstruction error.
@@ -275,7 +277,8 @@ fn kernel(
     parameters.insert("sigma".to_owned(), sigma.to_string());
     let kernel = Kernel::sigma(sigma)?;
     let moved = if settings.contributions && names.len() > 1 {
-        let shares = contribution::leave_one_out(a, b, kernel)?;
+        let some = [a, b].map(|side| thinned(side, contribution_rows(names.len())));
+        let shares = contribution::leave_one_out(&some[0], &some[1], kernel)?;
         let most = (0..shares.len()).max_by(|&i, &j| shares[i].total_cmp(&shares[j]));
         most.map_or_else(String::new, |at| {
             format!("most by {} ({:.4})", names[at], shares[at])
@@ -312,6 +315,18 @@ fn kernel(
             Ok(of_permutations(&permuted, effect, level, moved))
         }
     }
+}
+
+/// Rows of a side whose contributions of `columns` are within [`CONTRIBUTION_KERNELS`].
+fn contribution_rows(columns: usize) -> usize {
+    (CONTRIBUTION_KERNELS / columns.max(1) as f64 / 2.0).sqrt() as usize
+}
+
+/// Evenly spaced rows.
+fn thinned(side: &Matrix, most: usize) -> Matrix {
+    let step = side.rows().div_ceil(most.max(2)).max(1);
+    let places: Vec<usize> = (0..side.rows()).step_by(step).collect();
+    side.take(&places)
 }
 
 fn pca(

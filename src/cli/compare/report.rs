@@ -64,6 +64,8 @@ pub struct Line {
     pub effect: Option<f64>,
     pub floor: Option<f64>,
     pub method: String,
+    /// What computed it: `cpu` or `gpu`.
+    pub backend: String,
     pub parameters: Map<String, Value>,
     pub error_bound: Option<f64>,
     pub n_reference: u64,
@@ -95,6 +97,7 @@ impl Line {
             effect: score.effect,
             floor: Some(score.floor),
             method: score.method,
+            backend: score.backend,
             parameters: parameters(&score.parameters),
             error_bound: score.error_bound,
             n_reference: score.n_reference,

@@ -135,6 +135,7 @@ fn blank(statistic: &str, pair: Pair<'_>) -> Line {
         effect: None,
         floor: None,
         method: "rows".to_owned(),
+        backend: "cpu".to_owned(),
         parameters: Default::default(),
         error_bound: None,
         n_reference: pair.reference.len() as u64,

@@ -10,8 +10,8 @@ use super::mmd::unbiased;
 use super::pair_sums::PairSums;
 use super::{Kernel, Matrix, MultivariateError};
 
-/// Each column's contribution, in the order of columns, at the cost of one MMD² a column. With a single column it is
-/// all of MMD².
+/// Each column's contribution, in the order of columns, at the cost of one kernel a column for each pair of rows. With a
+/// single column it is all of MMD².
 ///
 /// # Errors
 /// Different columns, fewer than two rows a side, or a kernel that is not an RBF kernel.
@@ -50,6 +50,7 @@ pub fn leave_one_out(
     // The last is of all columns.
     let mut sums = vec![none; columns + 1];
     let mut parts = vec![0.0; columns];
+    let mut after = vec![0.0; columns];
     for (i, row) in pooled.each_row().enumerate() {
         for (j, other) in pooled.each_row().enumerate().skip(i + 1) {
             for ((part, a), b) in parts.iter_mut().zip(row).zip(other) {
@@ -63,12 +64,16 @@ pub fn leave_one_out(
                     _ => sums.yy += value,
                 }
             };
+            // Summed from both ends and not subtracted: a far column would take the others' digits with it.
+            let mut behind = 0.0;
+            for (after, part) in after.iter_mut().zip(&parts).rev() {
+                *after = behind;
+                behind += part;
+            }
             let mut before = 0.0;
-            for left_out in 0..columns {
-                // Summed and not subtracted: a far column would take the others' digits with it.
-                let after: f64 = parts[left_out + 1..].iter().sum();
-                add(&mut sums[left_out], before + after);
-                before += parts[left_out];
+            for ((sums, part), after) in sums.iter_mut().zip(&parts).zip(&after) {
+                add(sums, before + after);
+                before += part;
             }
             add(&mut sums[columns], before);
         }
