@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::column::Prepared;
 use super::exchange::Pool;
+use super::exchanged_ranks::RANKED;
 use super::measure::{Judge, Measured, Null, Short, method};
 use super::null::{MAX_DRAWS, window_size};
 use super::redraw::drawn;
@@ -129,12 +130,17 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         plan.cache
             .calibration(hash, index, &prepared, size, level, statistics)
     };
-    // Where rows are exchanged nothing is drawn from the reference: it is asked for no more than its source.
-    let pool = pool(column, before, profile).filter(|_| calibrate(Vec::new()).source.of_rows());
-    let calibration = calibrate(match pool {
-        Some(_) => Vec::new(),
-        None => drawn(&statistics),
-    });
+    // Nothing is drawn from the reference for what is asked of exchanged rows. Whether rows may be exchanged its source
+    // says, which is had without a draw.
+    let exchange = Exchange::of_small(column, before, profile)
+        .filter(|_| calibrate(Vec::new()).source.of_rows());
+    let mut of_reference = drawn(&statistics);
+    match exchange {
+        None => {}
+        Some(Exchange::Categories(_)) => of_reference.clear(),
+        Some(Exchange::Ranks) => of_reference.retain(|statistic| !RANKED.contains(statistic)),
+    }
+    let calibration = calibrate(of_reference);
     let mut judge = Judge {
         plan,
         column,
@@ -149,8 +155,10 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         bins,
         exchanged: None,
     };
-    if let Some(pool) = pool {
-        judge.exchange(pool, &statistics);
+    match exchange {
+        None => {}
+        Some(Exchange::Categories(pool)) => judge.exchange(pool, &statistics),
+        Some(Exchange::Ranks) => judge.exchange_ranks(&statistics),
     }
     statistics
         .into_iter()
@@ -158,15 +166,29 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         .collect()
 }
 
-/// The rows of both sides by category, where the reference has fewer than the window.
-fn pool(column: &LayoutColumn, before: &ColumnProfile, now: &ColumnProfile) -> Option<Pool> {
-    match (&column.cells, before, now) {
-        (
-            Cells::Categorical(cells),
-            ColumnProfile::Categorical(before),
-            ColumnProfile::Categorical(now),
-        ) => Pool::of_small(cells, before, now),
-        _ => None,
+/// What is exchanged between a reference and a window that has more rows.
+enum Exchange {
+    Categories(Pool),
+    Ranks,
+}
+
+impl Exchange {
+    fn of_small(
+        column: &LayoutColumn,
+        before: &ColumnProfile,
+        now: &ColumnProfile,
+    ) -> Option<Self> {
+        match (&column.cells, before, now) {
+            (
+                Cells::Categorical(cells),
+                ColumnProfile::Categorical(before),
+                ColumnProfile::Categorical(now),
+            ) => Pool::of_small(cells, before, now).map(Self::Categories),
+            (Cells::Numeric(_), ColumnProfile::Numeric(_), ColumnProfile::Numeric(_)) => {
+                (before.rows() < now.rows()).then_some(Self::Ranks)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::Reference;
 use super::column::{self, Prepared};
 use super::compare::Plan;
 use super::exchange::Pool;
+use super::exchanged_ranks::{self, RANKED};
 use super::null::{Calibration, chi_squared_quantile};
 use super::sequential::Drawn;
 use crate::profile::layout::LayoutColumn;
@@ -52,10 +53,10 @@ pub(super) struct Judge<'a> {
     pub exchanged: Option<Exchanged>,
 }
 
-/// What the exchange of rows says of the statistics that have no closed form.
+/// What the exchange of rows says of the statistics that were asked of it.
 pub(super) struct Exchanged {
     drawn: Vec<(Statistic, Drawn)>,
-    /// Whether the categories of all rows were known.
+    /// Whether the categories of all rows were known; numbers have none.
     known: bool,
 }
 
@@ -107,11 +108,7 @@ impl Judge<'_> {
                 let effect = kolmogorov_smirnov::effect(found.distance, n, m);
                 Measured {
                     error_bound: Some(found.error_bound),
-                    ..binned(
-                        found.distance,
-                        effect,
-                        self.drawn(statistic, found.distance),
-                    )
+                    ..binned(found.distance, effect, self.open(statistic, found.distance))
                 }
             }
             Statistic::Wasserstein => self.wasserstein(degrees)?,
@@ -120,11 +117,7 @@ impl Judge<'_> {
                 let value = statistic.of_counts(reference, current)?;
                 let effect = statistic.effect_of_counts(value, reference, current)?;
                 let null = self.closed(statistic, degrees);
-                let null = null.or_else(|| match &self.exchanged {
-                    Some(exchanged) => self.null_of(exchanged.of(statistic)?),
-                    None => self.drawn(statistic, value),
-                });
-                binned(value, effect, null)
+                binned(value, effect, null.or_else(|| self.open(statistic, value)))
             }
         })
     }
@@ -138,18 +131,66 @@ impl Judge<'_> {
             .filter_map(|&one| Some((one, one.of_counts(&self.beside, &self.bins)?)))
             .collect();
         let known = pool.known();
-        // One seed for each reference, column and window.
-        let mut seed = Xxh3::new();
-        seed.update(&self.prepared.seed.to_le_bytes());
-        for count in self.profile.cells().iter().chain(&self.bins) {
-            seed.update(&count.to_le_bytes());
-        }
-        let drawn = pool.judge(&open, self.plan.level, seed.digest128());
+        let drawn = pool.judge(&open, self.plan.level, self.seed());
+        self.take_exchanged(&open, drawn, known);
+    }
+
+    /// Exchanges the rows of both sides for those of `statistics` that look at ranks.
+    pub fn exchange_ranks(&mut self, statistics: &[Statistic]) {
+        let evidence = &self.prepared.evidence;
+        let ruler = match self.of_all_values() {
+            true => self.prepared.ruler(self.profile),
+            false => None,
+        };
+        let measure = |statistic: Statistic, reference: &[u64], current: &[u64]| match statistic {
+            Statistic::Wasserstein => {
+                let ruler = ruler.as_ref();
+                ruler.map_or(f64::NAN, |ruler| ruler.distance(reference, current).value)
+            }
+            _ => kolmogorov_smirnov::ks(reference, current).distance,
+        };
+        let open: Vec<(Statistic, f64)> = statistics
+            .iter()
+            .filter(|statistic| RANKED.contains(statistic))
+            .map(|&one| (one, measure(one, &evidence.reference, &self.atoms)))
+            .filter(|(_, value)| value.is_finite())
+            .collect();
+        let drawn = exchanged_ranks::judge(
+            &evidence.reference,
+            &self.atoms,
+            &open,
+            measure,
+            self.plan.level,
+            self.seed(),
+        );
+        self.take_exchanged(&open, drawn, true);
+    }
+
+    fn take_exchanged(&mut self, open: &[(Statistic, f64)], drawn: Vec<Drawn>, known: bool) {
         let drawn = open.iter().map(|(statistic, _)| *statistic).zip(drawn);
         self.exchanged = Some(Exchanged {
             drawn: drawn.collect(),
             known,
         });
+    }
+
+    /// One seed for each reference, column and window.
+    fn seed(&self) -> u128 {
+        let mut seed = Xxh3::new();
+        seed.update(&self.prepared.seed.to_le_bytes());
+        for count in self.profile.cells().iter().chain(&self.bins) {
+            seed.update(&count.to_le_bytes());
+        }
+        seed.digest128()
+    }
+
+    /// The null of a statistic without a closed form: from exchanged rows where it was asked of them, else from draws.
+    fn open(&self, statistic: Statistic, value: f64) -> Option<Null> {
+        let exchanged = self.exchanged.as_ref();
+        match exchanged.and_then(|exchanged| exchanged.of(statistic)) {
+            Some(drawn) => self.null_of(drawn),
+            None => self.drawn(statistic, value),
+        }
     }
 
     fn null_of(&self, drawn: &Drawn) -> Option<Null> {
@@ -199,8 +240,7 @@ impl Judge<'_> {
     }
 
     fn wasserstein(&self, degrees: f64) -> Option<Measured> {
-        // The reference's deviation is what the distance is counted in.
-        if self.reference_numbers()?.clipped > 0 {
+        if !self.of_all_values() {
             return None;
         }
         let found = self.prepared.wasserstein(self.profile, &self.atoms)?;
@@ -208,7 +248,7 @@ impl Judge<'_> {
             value: found.value,
             effect: found.effect,
             error_bound: Some(found.error_bound),
-            null: self.drawn(Statistic::Wasserstein, found.value),
+            null: self.open(Statistic::Wasserstein, found.value),
             moved: self.means(),
             degrees,
         })
@@ -289,6 +329,12 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether the reference's deviation, which Wasserstein distances are counted in, is that of all its values.
+    fn of_all_values(&self) -> bool {
+        self.reference_numbers()
+            .is_some_and(|numbers| numbers.clipped == 0)
+    }
+
     fn reference_numbers(&self) -> Option<&NumericProfile> {
         self.before.numeric()
     }
@@ -351,15 +397,6 @@ impl Judge<'_> {
             }
             binned => {
                 set("bins", bins);
-                if let Some(exchanged) = &self.exchanged
-                    && exchanged.of(binned).is_some()
-                {
-                    let text = match exchanged.known {
-                        true => EXCHANGED.to_owned(),
-                        false => format!("{EXCHANGED}; not all unseen texts are known"),
-                    };
-                    set("null", text);
-                }
                 match binned {
                     Statistic::Psi | Statistic::KullbackLeibler => {
                         set("log_base", "e".to_owned());
@@ -376,6 +413,15 @@ impl Judge<'_> {
                     _ => {}
                 }
             }
+        }
+        if let Some(exchanged) = &self.exchanged
+            && exchanged.of(statistic).is_some()
+        {
+            let text = match exchanged.known {
+                true => EXCHANGED.to_owned(),
+                false => format!("{EXCHANGED}; not all unseen texts are known"),
+            };
+            set("null", text);
         }
         if self.reference.profile.rows < SMALL_REFERENCE * self.current.rows {
             let text = format!(

@@ -18,6 +18,7 @@ mod column;
 pub mod compare;
 mod evidence;
 mod exchange;
+mod exchanged_ranks;
 mod fitted;
 pub mod joint;
 mod measure;

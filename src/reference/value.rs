@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** the value is that of [`compare`](super::compare::compare) for the same two profiles, bit for bit.
 
+use std::ops::Range;
+
 use super::Reference;
 use super::column::{Prepared, moments, support};
 use crate::profile::{Cells, ColumnProfile, Layout, LayoutColumn, Profile};
@@ -79,28 +81,48 @@ pub(super) struct Scaled {
     pub error_bound: f64,
 }
 
+/// The axis of a reference and a window, and the unit of distances on it.
+pub(super) struct Ruler<'a> {
+    prepared: &'a Prepared,
+    /// The atoms that hold finite values.
+    values: Range<usize>,
+    axis: Axis,
+    scale: f64,
+}
+
+impl Ruler<'_> {
+    /// Of two samples by atom that lie where the reference and the window do.
+    pub fn distance(&self, reference: &[u64], current: &[u64]) -> wasserstein::Distance {
+        let values =
+            |atoms: &[u64]| self.prepared.values_with_left(atoms)[self.values.clone()].to_vec();
+        self.axis
+            .distance(&values(reference), &values(current), self.scale)
+    }
+}
+
 impl Prepared {
     /// `None` where a side has no finite value.
     pub(super) fn wasserstein(&self, current: &ColumnProfile, atoms: &[u64]) -> Option<Scaled> {
-        let ranks = self.evidence.ranks.as_ref()?;
-        let support = support(current.numeric()?)?;
-        let Some(scale) = wasserstein::scale(ranks.deviation, ranks.support, support) else {
-            // All finite values of both sides are one number.
-            return Some(Scaled {
-                value: 0.0,
-                effect: 0.0,
-                error_bound: 0.0,
-            });
-        };
-        let axis = Axis::new(&ranks.edges, ranks.support, support);
-        let values = ranks.values.clone();
-        let current = self.values_with_left(atoms);
-        let reference = self.values_with_left(&self.evidence.reference);
-        let found = axis.distance(&reference[values.clone()], &current[values], scale);
+        let found = self
+            .ruler(current)?
+            .distance(&self.evidence.reference, atoms);
         Some(Scaled {
             value: found.value,
             effect: wasserstein::effect(&found),
             error_bound: found.error_bound,
+        })
+    }
+
+    /// What distances between the reference and `current` are measured with; `None` where a side has no finite value.
+    pub(super) fn ruler(&self, current: &ColumnProfile) -> Option<Ruler<'_>> {
+        let ranks = self.evidence.ranks.as_ref()?;
+        let support = support(current.numeric()?)?;
+        Some(Ruler {
+            prepared: self,
+            values: ranks.values.clone(),
+            axis: Axis::new(&ranks.edges, ranks.support, support),
+            // Where all finite values of both sides are one number every distance is 0, whatever the scale.
+            scale: wasserstein::scale(ranks.deviation, ranks.support, support).unwrap_or(1.0),
         })
     }
 

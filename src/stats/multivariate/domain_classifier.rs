@@ -22,6 +22,12 @@ use crate::learn::{Candidate, Column, LearnError, Model, Table, Target};
 const MOST_FOLDS: usize = 20;
 /// The area of scores that say nothing.
 const CHANCE: f64 = 0.5;
+/// How many times as large the variance of the area is without a difference as that of scores that were given. By chance
+/// two folds lean the same way or opposite ways, and this counts each way: rows of the one are scored by a model that
+/// learnt from the other, and the other's by one that learnt from it. So every pair of folds enters the sum twice with
+/// one and the same deviation, which makes twice the variance of as many independent ones. Without it quiet samples
+/// of 100 and of 1,000 rows a side had p ≤ 5 % in 8 to 9 % of cases.
+const EACH_WAY: f64 = 2.0;
 
 /// How rows are told apart.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +88,7 @@ pub struct Separation {
     pub lower: f64,
     pub upper: f64,
     /// One-sided, for an area of 0.5, by the normal distribution with the larger of this standard error and the one
-    /// of scores that say nothing; never below 1 in (n+m over n).
+    /// of models that learnt noise, √2 times Mann and Whitney's; never below 1 in (n+m over n).
     pub p_value: f64,
 }
 
@@ -134,8 +140,8 @@ impl DomainClassifier {
             .sqrt()
             .max(least);
         let (n, m) = (n as f64, m as f64);
-        // Mann and Whitney's variance of scores that do not know the labels.
-        let of_chance = ((n + m + 1.0) / 12.0 / n / m).sqrt();
+        // Mann and Whitney's variance of scores that do not know the labels, for folds that do.
+        let of_chance = (EACH_WAY * (n + m + 1.0) / 12.0 / n / m).sqrt();
         let z = (auc - CHANCE) / standard_error.max(of_chance);
         let (tail, reach) = Normal::new(0.0, 1.0).map_or((CHANCE, 0.0), |normal| {
             (normal.sf(z), normal.inverse_cdf(1.0 - self.level / 2.0))

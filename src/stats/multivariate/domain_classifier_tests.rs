@@ -111,7 +111,7 @@ fn nothing_to_tell_apart_is_chance() {
 fn the_level_holds_by_the_normal_form_and_by_permutation() {
     let classifier = DomainClassifier::logistic();
     let (mut by_normal, mut by_permutation) = (0, 0);
-    for seed in 0..200 {
+    for seed in 0..600 {
         let (x, y) = (
             table(&normal_rows(60, 2, 2 * seed)),
             table(&normal_rows(60, 2, 2 * seed + 1)),
@@ -125,8 +125,8 @@ fn the_level_holds_by_the_normal_form_and_by_permutation() {
             by_permutation += usize::from(p <= 0.05);
         }
     }
-    // 10 expected with a standard deviation of 3.1, and 3 with 1.7.
-    assert!(by_normal <= 19, "{by_normal}");
+    // At most 30 expected with a standard deviation of 5.3, and 3 with 1.7.
+    assert!(by_normal <= 44, "{by_normal}");
     assert!(by_permutation <= 8, "{by_permutation}");
 }
 
