@@ -139,7 +139,7 @@ impl Judge<'_> {
     pub fn exchange_ranks(&mut self, statistics: &[Statistic]) {
         let evidence = &self.prepared.evidence;
         let ruler = match self.of_all_values() {
-            true => self.prepared.ruler(self.profile),
+            true => self.prepared.ruler(self.profile, &self.atoms),
             false => None,
         };
         let measure = |statistic: Statistic, reference: &[u64], current: &[u64]| match statistic {

@@ -69,6 +69,30 @@ impl Axis {
         }
     }
 
+    /// The current rows may in truth lie as far out as `own`, though their outer cells end where `laid` does: the bound
+    /// then knows it.
+    ///
+    /// ```
+    /// use driftline::stats::wasserstein::{Axis, Support};
+    /// let (laid, own) = (Support { min: 0.0, max: 10.0 }, Support { min: 0.0, max: 13.0 });
+    /// let bound = |axis: Axis| axis.distance(&[0, 1], &[9, 1], 1.0).error_bound;
+    /// let axis = Axis::new(&[9.0], laid, laid);
+    /// // One row in ten may be 3 farther out.
+    /// assert!((bound(axis.clone().reaching(laid, own)) - bound(axis) - 0.3).abs() < 1e-12);
+    /// ```
+    pub fn reaching(mut self, laid: Support, own: Support) -> Self {
+        let lengths = &mut self.current.lengths;
+        // Of rows that all lie at the farthest place the mean is so far from the middle of the cell.
+        let add = |length: &mut f64, beyond: f64| *length = (*length + 2.0 * beyond).min(f64::MAX);
+        if let Some(first) = lengths.first_mut() {
+            add(first, length((own.min, laid.min)));
+        }
+        if let Some(last) = lengths.last_mut() {
+            add(last, length((laid.max, own.max)));
+        }
+        self
+    }
+
     /// The distance for these counts, divided by `scale` (see [`scale`]). An empty sample gives 0.
     ///
     /// ```
