@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::column::Prepared;
+use super::column::{Prepared, support};
 use super::exchange::Pool;
 use super::exchanged_ranks::RANKED;
 use super::measure::{Judge, Measured, Null, Short, method};
@@ -184,8 +184,10 @@ impl Exchange {
                 ColumnProfile::Categorical(before),
                 ColumnProfile::Categorical(now),
             ) => Pool::of_small(cells, before, now).map(Self::Categories),
-            (Cells::Numeric(_), ColumnProfile::Numeric(_), ColumnProfile::Numeric(_)) => {
-                (before.rows() < now.rows()).then_some(Self::Ranks)
+            (Cells::Numeric(_), ColumnProfile::Numeric(numbers), ColumnProfile::Numeric(_)) => {
+                // A constant has no ranks to exchange: whatever is not it has moved as far as can be.
+                let spread = support(numbers).is_some_and(|support| support.min < support.max);
+                (spread && before.rows() < now.rows()).then_some(Self::Ranks)
             }
             _ => None,
         }
