@@ -122,17 +122,16 @@ impl Layout {
 
     /// Takes the columns [`Layout::without_values`] from `other`, a layout of another sample, where that has values.
     pub fn take_values_from(&mut self, other: Layout) {
+        let mut vectors: HashSet<String> = HashSet::new();
         for column in other.columns {
             let known = |(name, why): &(String, String)| *name == column.name && why == NO_VALUE;
             if let Some(at) = self.skipped.iter().position(known) {
                 self.skipped.remove(at);
+                vectors.insert(column.name.clone());
                 self.columns.push(column);
             } else if let Field::Element(vector, _) = &column.field
                 // Elements come after their vectors.
-                && self.columns.iter().any(|own| {
-                    own.name == *vector && matches!(own.field, Field::Vector(_))
-                })
-                && self.column(&column.name).is_none()
+                && vectors.contains(vector)
             {
                 self.columns.push(column);
             }
@@ -279,7 +278,7 @@ fn cells(column: &SampleColumn, rules: &ColumnRules, name: &str) -> Result<Cells
             let categories = texts + column.trues + column.falses;
             let lists: u64 = column.lists.values().map(|lists| lists.lengths.seen).sum();
             if column.others + lists > numbers + categories {
-                Err("objects, and lists that are not of numbers, are not watched".to_owned())
+                Err(NOT_A_VALUE.to_owned())
             } else if numbers + categories == 0 {
                 Err(NO_VALUE.to_owned())
             } else if numbers >= categories {
@@ -300,6 +299,7 @@ fn cells(column: &SampleColumn, rules: &ColumnRules, name: &str) -> Result<Cells
 
 /// Why a column is skipped of which all rows are null.
 const NO_VALUE: &str = "the sample has no value of it";
+const NOT_A_VALUE: &str = "objects are not watched, nor lists other than of numbers, all of one length, within the sample's bounds";
 const NO_NUMBER: &str = "the sample has no usable number of it";
 const NUMBERS_IN_WORDS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 

@@ -176,7 +176,7 @@ fn what_is_not_watched_is_named() {
     skipped(
         &sample(&[("a", Other), ("a", Other), ("a", Number(1.0))]),
         &rules,
-        "objects, and lists that are not of numbers, are not watched",
+        "objects are not watched, nor lists other than of numbers, all of one length, within the sample's bounds",
     );
     let excluding = ColumnRules {
         exclude: vec!["*".into()],
@@ -367,16 +367,16 @@ fn lists_that_are_no_vector_say_why() {
     skipped(
         &sample(&[("a", Numbers(&list))]),
         &only_features(),
-        "objects, and lists that are not of numbers, are not watched",
+        "objects are not watched, nor lists other than of numbers, all of one length, within the sample's bounds",
     );
     let declared = ColumnRules {
-        numeric: vec!["a".into()],
+        categorical: vec!["a".into()],
         ..only_features()
     };
     skipped(
         &sample(&[("a", Numbers(&[1.0]))]),
         &declared,
-        "the sample has no usable number of it",
+        "the sample has no usable text of it",
     );
     // Mostly numbers: a list among them is of the wrong type.
     let numbers = [

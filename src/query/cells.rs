@@ -166,7 +166,9 @@ fn is_list_of_numbers(data_type: &DataType) -> bool {
 fn list(array: &ListArray, row: usize) -> Option<&[f64]> {
     let [start, end] = [row, row + 1].map(|at| array.value_offsets()[at] as usize);
     let numbers = array.values().as_primitive::<Float64Type>();
-    let whole = (start..end).all(|at| numbers.is_valid(at));
+    let whole = numbers
+        .nulls()
+        .is_none_or(|nulls| nulls.slice(start, end - start).null_count() == 0);
     (whole && start < end).then(|| &numbers.values()[start..end])
 }
 

@@ -41,6 +41,8 @@ const LEAST_ROWS: usize = 20;
 const LEAST_COMPLETE: f64 = 0.5;
 /// Rows that the median distance is taken of: two million pairs put it within a thousandth of its place.
 const WIDTH_ROWS: usize = 2_000;
+/// Columns that are asked whether windows differ, evenly spaced; each is prepared and kept.
+const MOST_ASKED: usize = 64;
 /// Chance that independent windows are taken for dependent ones, over all columns.
 const DOUBT: f64 = 0.01;
 
@@ -88,8 +90,11 @@ pub fn units(
         .iter()
         .filter(|block| block.profile.rows > 0)
         .count();
+    // Hundreds of columns say no more of that than some do.
+    let step = columns.len().div_ceil(MOST_ASKED).max(1);
     let found: Vec<_> = columns
         .iter()
+        .step_by(step)
         .filter_map(|&index| {
             let column = layout.columns.get(index)?;
             let prepared = cache.column(&reference.hash, index, || {

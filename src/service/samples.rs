@@ -28,9 +28,11 @@ const MOST_ROWS: usize = 10_000;
 /// Values of a sample: rows of more than 200 columns are fewer.
 const MOST_VALUES: usize = 2_000_000;
 const LEAST_ROWS: usize = 1_000;
+/// Rows of each block that are kept whatever the columns.
+const LEAST_OF_EACH: usize = 20;
 /// Where only a share of the rows is kept, so many standard deviations fewer than expected are still all of them.
 const LUCK: f64 = 6.0;
-/// Samples of references kept in memory, of 16 MB at most each.
+/// Samples of references kept in memory: of a few hundred columns up to 30 MB each, of the most that a vector can have 70.
 const KEPT: usize = 4;
 
 /// A sample, or why there is none.
@@ -78,6 +80,12 @@ impl Samples {
     pub fn overall(layout: &CompiledLayout) -> usize {
         let columns = layout.layout().columns.len().max(1);
         (MOST_VALUES / columns).clamp(LEAST_ROWS, MOST_ROWS)
+    }
+
+    /// Rows of each block of a reference, of which there are so many: of many columns no more than of a sample overall.
+    fn of_each(layout: &CompiledLayout, blocks: usize) -> usize {
+        let most = Self::overall(layout).div_ceil(blocks.max(1));
+        joint::rows_of_each(blocks).min(most.max(LEAST_OF_EACH))
     }
 
     /// The rows of a window, as its revision has them. Seeded by the window and the reference.
@@ -160,7 +168,7 @@ impl Samples {
     ) -> anyhow::Result<Result<RowSample, String>> {
         let keep = Keep {
             overall: Self::overall(of.layout),
-            of_each: joint::rows_of_each(reference.blocks.len()),
+            of_each: Self::of_each(of.layout, reference.blocks.len()),
         };
         // The name is a hash in hex, so its beginning is as good a seed as any.
         let seed = xxhash_rust::xxh3::xxh3_64(reference.hash.as_bytes());

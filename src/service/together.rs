@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::compute::backend::Compute;
+use crate::compute::points::MAX_DIMS;
 use crate::metrics::{Metrics, Stage};
-use crate::profile::{Cells, Layout};
+use crate::profile::{Cells, Field, Layout};
 use crate::query::RowSample;
 use crate::reference::joint::{Together, Units, together, units, unjudged};
 use crate::reference::{NullCache, OF_TRAINING, Reference};
@@ -162,8 +163,8 @@ pub fn score(
     Ok(score)
 }
 
-/// The places of the rule's columns: those that it names, and the numeric features that its patterns match; of a vector
-/// those of its elements.
+/// The places of the rule's columns: those that it names, and the numeric features that its patterns match. A vector that is
+/// named stands for its elements; patterns pass it over, because hundreds of elements leave the others no weight.
 ///
 /// # Errors
 /// A sentence, where a column that is named cannot be compared, or there is none.
@@ -188,13 +189,19 @@ fn columns(rule: &Rule, layout: &Layout) -> Result<Vec<usize>, String> {
             .iter()
             .any(|glob| glob.is_exact() && glob.matches(&column.name));
         let numeric = matches!(column.cells, Cells::Numeric(_));
-        let pattern = column.field.is_of_features() && column.stands_alone();
+        let pattern = column.field == Field::Feature;
         numeric && (named || pattern && rule.covers(&column.name))
     });
     let chosen = chosen.flat_map(|(index, _)| layout.numbers_of(index));
     let chosen: Vec<usize> = chosen.collect::<BTreeSet<_>>().into_iter().collect();
     if chosen.is_empty() {
         return Err("no numeric column of the layout is named".to_owned());
+    }
+    if chosen.len() > MAX_DIMS {
+        return Err(format!(
+            "{} columns and elements of vectors are named, and at most {MAX_DIMS} are compared together; name fewer under `on`",
+            chosen.len()
+        ));
     }
     Ok(chosen)
 }

@@ -10,7 +10,7 @@ use super::report::{ColumnReport, Line, Report, Side, Skipped, together};
 use super::rows::{self, Pair};
 use super::{CompareArguments, Correction, many, profiles, vendor};
 use crate::compute::backend::Compute;
-use crate::profile::ColumnRules;
+use crate::profile::{ColumnRules, Field};
 use crate::query::{ColumnRows, File, column_rows};
 use crate::reference::two_sample::Draws;
 use crate::stats::Statistic;
@@ -317,7 +317,15 @@ impl Judging<'_> {
     async fn by_vendor(&self, vendor: Vendor, report: &mut Report) -> anyhow::Result<()> {
         let all = self.counted.reference.profile.rows + self.counted.current.rows;
         let at_a_time = (ROWS_BUDGET / (all * BYTES_A_ROW).max(1)).max(1) as usize;
-        for group in self.counted.columns.chunks(at_a_time) {
+        let layout = &self.counted.layout;
+        let is_list = |at: &usize| matches!(layout.columns[*at].field, Field::Vector(_));
+        let (lists, columns): (Vec<usize>, Vec<usize>) =
+            self.counted.columns.iter().copied().partition(is_list);
+        report.skipped.extend(lists.iter().map(|&at| Skipped {
+            column: layout.columns[at].name.clone(),
+            why: "it holds lists, of which the tool has no numbers".to_owned(),
+        }));
+        for group in columns.chunks(at_a_time) {
             let (ours, theirs) = self.read(group).await?;
             for (&column, (ours, theirs)) in group.iter().zip(ours.iter().zip(&theirs)) {
                 let pair = Pair {

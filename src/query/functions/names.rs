@@ -68,14 +68,21 @@ impl Names {
                 let columns = layout.columns.iter().zip(layout.parts());
                 let columns = columns.map(|(column, part)| {
                     let alone = Layout::of_one(column);
-                    let known = self.columns.entry(alone.fingerprint());
-                    Arc::clone(known.or_insert_with(|| {
-                        Arc::new(OneColumn {
-                            layout: alone,
-                            part,
-                            compiled: OnceLock::new(),
-                        })
-                    }))
+                    let known = self.columns.get(&alone.fingerprint());
+                    if let Some(known) = known.filter(|known| known.part == part) {
+                        return Arc::clone(known);
+                    }
+                    let fingerprint = alone.fingerprint();
+                    let own = Arc::new(OneColumn {
+                        layout: alone,
+                        part,
+                        compiled: OnceLock::new(),
+                    });
+                    // Profiles are read alike, whatever lists they were counted from.
+                    self.columns
+                        .entry(fingerprint)
+                        .or_insert_with(|| Arc::clone(&own));
+                    own
                 });
                 Arc::new(Named {
                     columns: columns.collect(),
@@ -184,6 +191,7 @@ impl Names {
 
 fn columns_of(layout: &Layout) -> Vec<String> {
     let columns = layout.columns.iter();
+    let columns = columns.filter(|column| column.stands_alone());
     columns.map(|column| column.name.clone()).collect()
 }
 

@@ -171,6 +171,10 @@ pub(super) fn profile_metrics(store: &Store, names: &Names, take: Take<'_>) -> R
                 .entry(window.layout_hash.clone())
                 .or_insert_with(|| layout.columns.iter().map(Layout::of_one).collect());
             for (index, (column, one)) in layout.columns.iter().zip(alone).enumerate() {
+                // Of a vector its length is shown, not hundreds of elements.
+                if !column.stands_alone() {
+                    continue;
+                }
                 if let Some(taken) = profile.of_one(index, one) {
                     rows.push(metrics(window, column, &taken));
                 }
