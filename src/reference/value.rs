@@ -120,8 +120,8 @@ impl Prepared {
     ///
     /// Where a sample's outer cells end is luck, if hardly any rows are in them: a larger sample reaches farther. With its
     /// own end for each side that would be a distance that no drawn window has, and the larger both are the more it is of
-    /// what chance makes (of 10,000 rows and 200,000 quiet windows spoke in 7 % of cases at a nominal 5 %). So the window's
-    /// outer cell then ends where the reference's does, as in every draw.
+    /// what chance makes (with 10,000 rows on the smaller side quiet windows spoke in 7 % of cases at a nominal 5 %). So the
+    /// window's outer cell then ends where the reference's does, as in every draw.
     pub(super) fn ruler(&self, current: &ColumnProfile, atoms: &[u64]) -> Option<Ruler<'_>> {
         let ranks = self.evidence.ranks.as_ref()?;
         let support = support(current.numeric()?)?;
