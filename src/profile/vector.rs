@@ -4,6 +4,10 @@
 //! are judged one by one; its elements, `name[0]` and on, are there for what compares several columns at once. An element
 //! has [`ELEMENT_CELLS`] cells only: enough to know whether windows differ, and few enough for a thousand of them.
 
+use std::ops::Range;
+
+use super::layout::{Cells, Field, Layout, LayoutColumn};
+
 /// Most numbers of one vector.
 pub const MAX_ELEMENTS: usize = 4_096;
 /// Binary digits of a length: steps of at most 0.05 %.
@@ -75,6 +79,83 @@ impl Part {
 /// The column of a vector's element.
 pub(super) fn element_name(vector: &str, place: u32) -> String {
     format!("{vector}[{place}]")
+}
+
+impl Layout {
+    /// Elements stand together, in their order and nowhere but with their vector.
+    pub(super) fn torn_vector(&self, column: &LayoutColumn) -> Option<&'static str> {
+        match &column.field {
+            Field::Vector(0) => Some("it is a vector without elements"),
+            Field::Vector(elements) => {
+                let first = self.first_element(&column.name);
+                let columns = first.and_then(|first| self.columns.get(first..));
+                let whole = columns.is_some_and(|columns| {
+                    columns.len() >= *elements as usize
+                        && (0..*elements).zip(columns).all(|(place, element)| {
+                            element.field == Field::Element(column.name.clone(), place)
+                                && element.name == element_name(&column.name, place)
+                                && matches!(element.cells, Cells::Numeric(_))
+                        })
+                });
+                (!whole || !matches!(column.cells, Cells::Numeric(_)))
+                    .then_some("it is a vector whose elements are not there in their order")
+            }
+            Field::Element(vector, place) => {
+                let known = self.column(vector).and_then(|at| self.columns.get(at));
+                let known = known.is_some_and(
+                    |column| matches!(column.field, Field::Vector(elements) if *place < elements),
+                );
+                (!known).then_some("it is an element of no vector")
+            }
+            _ => None,
+        }
+    }
+
+    fn first_element(&self, vector: &str) -> Option<usize> {
+        let first =
+            |column: &LayoutColumn| matches!(&column.field, Field::Element(of, 0) if of == vector);
+        self.columns.iter().position(first)
+    }
+
+    /// The columns that hold the numbers of the `index`-th column: those of a vector's elements, else the column itself.
+    pub fn numbers_of(&self, index: usize) -> Range<usize> {
+        let itself = index..index + 1;
+        match self.columns.get(index) {
+            Some(column) => match column.field {
+                Field::Vector(elements) => self
+                    .first_element(&column.name)
+                    .map_or(itself, |first| first..first + elements as usize),
+                _ => itself,
+            },
+            None => itself,
+        }
+    }
+
+    /// For each column what it holds of a list; `None` where it holds none.
+    pub fn parts(&self) -> Vec<Option<Part>> {
+        let mut parts = vec![None; self.columns.len()];
+        for (index, column) in self.columns.iter().enumerate() {
+            let Field::Vector(numbers) = column.field else {
+                continue;
+            };
+            let numbers = numbers as usize;
+            for (place, part) in parts[self.numbers_of(index)].iter_mut().enumerate() {
+                let place = Some(place);
+                *part = Some(Part { numbers, place });
+            }
+            let place = None;
+            parts[index] = Some(Part { numbers, place });
+        }
+        parts
+    }
+}
+
+impl LayoutColumn {
+    /// Whether it is judged by itself. Elements of a vector are not: hundreds of them say what their length, and a
+    /// comparison of all of them together, say better.
+    pub fn stands_alone(&self) -> bool {
+        !matches!(self.field, Field::Element(..))
+    }
 }
 
 #[cfg(test)]

@@ -71,16 +71,24 @@ fn numbers_as_they_are(numbers: &Float64Array) -> Column {
 
 /// What a column holds of lists.
 pub(super) fn part_of_lists(part: Part, source: Option<&Values>, rows: usize) -> Column {
+    numbers_of(rows, |row| match source?.observed(row) {
+        Observed::Numbers(list) => Some(part.of(list).map_or(Observed::Other, Observed::Number)),
+        value => Some(match value {
+            Observed::Null => Observed::Null,
+            _ => Observed::Other,
+        }),
+    })
+}
+
+/// What is no number is null, absent (`None`) or of the wrong type.
+fn numbers_of<'a>(rows: usize, observed: impl Fn(usize) -> Option<Observed<'a>>) -> Column {
     let mut numbers = Float64Builder::with_capacity(rows);
     let states = (0..rows).map(|row| {
-        let (number, state) = match source.map(|source| source.observed(row)) {
-            None => (None, State::Absent),
+        let (number, state) = match observed(row) {
+            Some(Observed::Number(number)) => (Some(number), State::Value),
             Some(Observed::Null) => (None, State::Null),
-            Some(Observed::Numbers(list)) => match part.of(list) {
-                Some(number) => (Some(number), State::Value),
-                None => (None, State::WrongType),
-            },
             Some(_) => (None, State::WrongType),
+            None => (None, State::Absent),
         };
         numbers.append_option(number);
         state as u8
@@ -99,29 +107,7 @@ pub(super) fn layout_column(column: &LayoutColumn, source: Option<&Values>, rows
     }
     let observed = |row| source.map(|source| source.observed_as(row, &column.cells));
     match &column.cells {
-        Cells::Numeric(_) => {
-            let mut numbers = Float64Builder::with_capacity(rows);
-            let states = (0..rows).map(|row| {
-                let (number, state) = match observed(row) {
-                    Some(Observed::Number(number)) => (Some(number), State::Value),
-                    Some(
-                        Observed::Text(_)
-                        | Observed::Bool(_)
-                        | Observed::Numbers(_)
-                        | Observed::Other,
-                    ) => (None, State::WrongType),
-                    Some(Observed::Null) => (None, State::Null),
-                    None => (None, State::Absent),
-                };
-                numbers.append_option(number);
-                state as u8
-            });
-            let states = states.collect();
-            Column {
-                values: Arc::new(numbers.finish()) as ArrayRef,
-                states,
-            }
-        }
+        Cells::Numeric(_) => numbers_of(rows, observed),
         Cells::Categorical(_) => {
             let mut texts = StringBuilder::new();
             let states = (0..rows).map(|row| {
