@@ -12,26 +12,25 @@
 
 mod blocks;
 mod contribution;
+mod measure;
 
 pub use blocks::rows_of_each;
+use measure::Measure;
 
 use std::collections::BTreeMap;
 
-use rand_pcg::Pcg64Mcg;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 use super::column::{Prepared, moments};
 use super::null::{INDEPENDENT_PHI, MIN_BLOCKS_FOR_INDEPENDENCE};
-use super::redraw::below;
 use super::{NullCache, Reference};
 use crate::compute::backend::{Backend, Compute};
 use crate::compute::labels::Labels;
 use crate::compute::pair_sums::{PairSums, permutation_p};
-use crate::compute::{pairwise_distance, rbf_mmd};
 use crate::event::{Millis, Span};
 use crate::profile::{Cells, Field, Layout, LayoutColumn};
 use crate::query::RowSample;
-use crate::rules::{Bandwidth, Joint};
+use crate::rules::Joint;
 use crate::stats::Statistic;
 use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
 
@@ -39,8 +38,6 @@ use crate::stats::score::{Score, Threshold, ThresholdSource, Verdict};
 const LEAST_ROWS: usize = 20;
 /// Of those that are looked at, at least this share must have all columns: else the few are no picture of the many.
 const LEAST_COMPLETE: f64 = 0.5;
-/// Rows that the median distance is taken of: two million pairs put it within a thousandth of its place.
-const WIDTH_ROWS: usize = 2_000;
 /// Columns that are asked whether windows differ, evenly spaced; each is prepared and kept.
 const MOST_ASKED: usize = 64;
 /// Chance that independent windows are taken for dependent ones, over all columns.
@@ -512,90 +509,6 @@ fn scale(plan: &Together<'_>, index: usize) -> Option<(f64, f64)> {
         1.0
     };
     Some((moments.mean, deviation))
-}
-
-/// The MMD by a kernel of some width, or the energy distance.
-struct Measure {
-    /// `None` for the energy distance.
-    sigma: Option<f64>,
-}
-
-impl Measure {
-    fn new(plan: &Together<'_>, first: &[f64], second: &[f64], dims: usize) -> Self {
-        let sigma = match (plan.statistic, plan.joint.bandwidth) {
-            (Statistic::Mmd, Bandwidth::Sigma(sigma)) => Some(sigma),
-            (Statistic::Mmd, Bandwidth::Median) => Some(width(first, second, dims)),
-            _ => None,
-        };
-        Self { sigma }
-    }
-
-    fn sums(
-        &self,
-        compute: &Compute,
-        first: &[f64],
-        second: &[f64],
-        dims: usize,
-        labels: &Labels,
-    ) -> Option<(Vec<PairSums>, Backend)> {
-        match self.sigma {
-            Some(sigma) => compute.rbf_mmd(&rbf_mmd::points(first, second, dims, sigma)?, labels),
-            None => {
-                compute.pairwise_distance(&pairwise_distance::points(first, second, dims)?, labels)
-            }
-        }
-    }
-
-    /// What is shown and compared: the unbiased MMD², or the energy distance.
-    fn value(&self, sums: &PairSums) -> Option<f64> {
-        match self.sigma {
-            Some(_) => sums.mmd2_unbiased(),
-            None => sums.energy(),
-        }
-    }
-
-    /// What is never below 0.
-    fn biased(&self, sums: &PairSums) -> Option<f64> {
-        match self.sigma {
-            Some(_) => sums.mmd2_biased().map(|value| value.max(0.0)),
-            None => sums.energy(),
-        }
-    }
-
-    /// What is 0 on average where nothing differs, and not below it.
-    fn effect(&self, sums: &PairSums) -> Option<f64> {
-        let value = match self.sigma {
-            Some(_) => sums.mmd2_unbiased(),
-            None => sums.energy_unbiased(),
-        };
-        value.map(|value| value.max(0.0))
-    }
-}
-
-/// The median distance over rows of both sides, 1 where most rows are the same. Which rows is drawn from their number
-/// alone: a choice that knew the sides would make the width another one when labels are exchanged.
-fn width(first: &[f64], second: &[f64], dims: usize) -> f64 {
-    let rows: Vec<&[f64]> = [first, second]
-        .into_iter()
-        .flat_map(|side| side.chunks_exact(dims.max(1)))
-        .collect();
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    let rng = &mut Pcg64Mcg::new(rows.len() as u128);
-    for place in 0..WIDTH_ROWS.min(rows.len()) {
-        let other = place + below(rng, rows.len() - place);
-        order.swap(place, other);
-    }
-    order.truncate(WIDTH_ROWS);
-    let of = |places: &[usize]| -> Vec<f64> {
-        let rows = places.iter().filter_map(|place| rows.get(*place));
-        rows.copied().flatten().copied().collect()
-    };
-    // Of which side a row is makes no difference to the median.
-    let (one, other) = order.split_at(order.len() / 2);
-    pairwise_distance::points(&of(one), &of(other), dims)
-        .and_then(|points| pairwise_distance::median(&points))
-        .filter(|median| *median > 0.0)
-        .unwrap_or(1.0)
 }
 
 #[cfg(test)]

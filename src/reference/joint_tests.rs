@@ -10,6 +10,7 @@ use crate::compute::backend::Choice;
 use crate::event::{Batch, Column, DAY};
 use crate::profile::{ColumnRules, CompiledLayout, Field as Place, Observed, Profile, Sample};
 use crate::reference::Block;
+use crate::rules::Bandwidth;
 
 /// Two numbers a row.
 type Row = [f64; 2];
