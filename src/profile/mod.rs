@@ -22,6 +22,7 @@ pub mod learn;
 pub mod missing;
 pub mod numeric;
 pub mod sample;
+mod search;
 mod single;
 pub mod vector;
 
@@ -197,9 +198,13 @@ impl Profile {
     ) {
         let count = rows.clone().count() as u64;
         self.rows += count;
-        for ts in rows.clone().map(|row| batch.ts[row]) {
-            self.first_ts = Some(self.first_ts.map_or(ts, |first| first.min(ts)));
-            self.last_ts = Some(self.last_ts.map_or(ts, |last| last.max(ts)));
+        let times = rows.clone().map(|row| batch.ts[row]);
+        let [first, last] = times.fold([Millis::MAX, Millis::MIN], |[first, last], ts| {
+            [first.min(ts), last.max(ts)]
+        });
+        if count > 0 {
+            self.first_ts = Some(self.first_ts.map_or(first, |ts| ts.min(first)));
+            self.last_ts = Some(self.last_ts.map_or(last, |ts| ts.max(last)));
         }
         for ((profile, compiled), column) in self
             .columns

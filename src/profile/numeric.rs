@@ -4,10 +4,9 @@
 //! not depend on the order of addition. Scaling is by powers of two and therefore exact; the only roundings are one
 //! subtraction (`x − center`) and the rounding to whole units, the same on every machine.
 
-use std::hint::select_unpredictable;
-
-use super::layout::{MAX_EDGES, NumericCells};
+use super::layout::NumericCells;
 use super::missing::Missing;
+use super::search::{LANES, Search};
 use crate::event::State;
 
 /// A value whose scaled form exceeds this is clipped: 2³² times the largest value of the sample.
@@ -15,11 +14,11 @@ const SUM_CLIP: f64 = (1u128 << 85) as f64;
 /// A value whose scaled distance from the center exceeds this is clipped: about 1000 times the largest of the
 /// sample. Its square is below 2⁹², so that 2³⁵ such rows fit 128 bits.
 const SQUARE_CLIP: f64 = (1u64 << 46) as f64;
-/// Scaled values below this are converted by way of `i64`, which is much faster than `i128`.
-const FAST: f64 = (1u64 << 62) as f64;
+/// Scaled values below this are whole after they went through `i64`, and [`BLOCK`] of them add up there.
+const SHORT: f64 = (1u64 << 56) as f64;
 
-/// Numbers searched side by side.
-const LANES: usize = 8;
+/// Numbers that are counted together.
+const BLOCK: usize = 64;
 
 /// The numbers of one column, counted.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -134,65 +133,121 @@ impl NumericProfile {
         compiled: &CompiledNumeric,
         values: impl Iterator<Item = (u8, f64)>,
     ) {
-        let (mut sum, mut squares) = (self.sum, self.squares);
-        let (mut block, mut filled) = ([0.0; LANES], 0);
-        let mut min = self.min.unwrap_or(f64::INFINITY);
-        let mut max = self.max.unwrap_or(f64::NEG_INFINITY);
+        let (mut block, mut filled) = ([0.0; BLOCK], 0);
         for (state, number) in values {
-            if state != State::Value as u8 {
-                self.missing.count(state);
-                continue;
-            }
-            if !number.is_finite() {
-                match () {
-                    () if number.is_nan() => self.nan += 1,
-                    () if number > 0.0 => self.positive_infinity += 1,
-                    () => self.negative_infinity += 1,
-                }
-                continue;
-            }
             // Makes −0.0 the same value as 0.0.
             let x = number + 0.0;
-            min = if x < min { x } else { min };
-            max = if x > max { x } else { max };
+            if state == State::Value as u8 && compiled.low <= x && x <= compiled.high {
+                block[filled] = x;
+                filled += 1;
+                if filled == BLOCK {
+                    self.count_block(compiled, &block);
+                    filled = 0;
+                }
+            } else {
+                self.count_apart(compiled, state, x);
+            }
+        }
+        self.count_block(compiled, &block[..filled]);
+    }
+
+    /// What lies in no cell.
+    #[cold]
+    fn count_apart(&mut self, compiled: &CompiledNumeric, state: u8, x: f64) {
+        if state != State::Value as u8 {
+            self.missing.count(state);
+        } else if x.is_nan() {
+            self.nan += 1;
+        } else if x == f64::INFINITY {
+            self.positive_infinity += 1;
+        } else if x == f64::NEG_INFINITY {
+            self.negative_infinity += 1;
+        } else {
+            self.reach(x, x);
             if x < compiled.low {
                 self.below += 1;
-                continue;
-            }
-            if x > compiled.high {
+            } else {
                 self.above += 1;
-                continue;
             }
-            block[filled] = x;
-            filled += 1;
-            if filled == LANES {
-                for cell in compiled.cells(&block) {
-                    self.cells[cell] += 1;
-                }
-                filled = 0;
+        }
+    }
+
+    /// At most [`BLOCK`] finite numbers inside the domain, none of them −0.0.
+    #[inline]
+    fn count_block(&mut self, compiled: &CompiledNumeric, block: &[f64]) {
+        let (lanes, rest) = block.as_chunks::<LANES>();
+        let (mut low, mut high) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+        for numbers in lanes {
+            for ((low, high), &x) in low.iter_mut().zip(&mut high).zip(numbers) {
+                *low = if x < *low { x } else { *low };
+                *high = if x > *high { x } else { *high };
             }
-            let unit = x * compiled.sum_scale;
-            let distance_from_center = (x - compiled.center) * compiled.square_scale;
-            if unit.abs() <= SUM_CLIP && distance_from_center.abs() <= SQUARE_CLIP {
-                let whole = if unit.abs() < FAST {
-                    i128::from(rounded(unit))
+            for cell in compiled.search.cells(numbers) {
+                self.cells[cell] += 1;
+            }
+        }
+        let low = low
+            .iter()
+            .chain(rest)
+            .copied()
+            .fold(f64::INFINITY, f64::min);
+        let high = high
+            .iter()
+            .chain(rest)
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        if low > high {
+            return;
+        }
+        if !rest.is_empty() {
+            let mut numbers = [low; LANES];
+            numbers[..rest.len()].copy_from_slice(rest);
+            for cell in &compiled.search.cells(&numbers)[..rest.len()] {
+                self.cells[*cell] += 1;
+            }
+        }
+        self.reach(low, high);
+        self.add(compiled, block, [low, high]);
+    }
+
+    /// Adds numbers to both sums. `ends` are the least and the greatest of them.
+    #[inline]
+    fn add(&mut self, compiled: &CompiledNumeric, block: &[f64], ends: [f64; 2]) {
+        // Scaling keeps the order: what holds at both ends holds between them.
+        if ends
+            .iter()
+            .all(|&x| compiled.unit(x).abs() < SHORT && compiled.distance(x).abs() <= SQUARE_CLIP)
+        {
+            let (mut sum, mut squares) = (0, 0);
+            for &x in block {
+                sum += rounded(compiled.unit(x));
+                let distance = u128::from(rounded(compiled.distance(x)).unsigned_abs());
+                squares += distance * distance;
+            }
+            self.sum = self.sum.wrapping_add(sum.into());
+            self.squares = self.squares.wrapping_add(squares as i128);
+            return;
+        }
+        for &x in block {
+            let (unit, distance) = (compiled.unit(x), compiled.distance(x));
+            if unit.abs() <= SUM_CLIP && distance.abs() <= SQUARE_CLIP {
+                let whole = if unit.abs() < SHORT {
+                    rounded(unit).into()
                 } else {
                     unit as i128
                 };
-                let distance = i128::from(rounded(distance_from_center));
-                sum = sum.wrapping_add(whole);
-                squares = squares.wrapping_add(distance * distance);
+                let distance = i128::from(rounded(distance));
+                self.sum = self.sum.wrapping_add(whole);
+                self.squares = self.squares.wrapping_add(distance * distance);
             } else {
                 self.clipped += 1;
             }
         }
-        for &x in &block[..filled] {
-            self.cells[compiled.cell(x)] += 1;
-        }
-        (self.sum, self.squares) = (sum, squares);
-        if min <= max {
-            (self.min, self.max) = (Some(min), Some(max));
-        }
+    }
+
+    fn reach(&mut self, low: f64, high: f64) {
+        self.min = Some(self.min.map_or(low, |min| min.min(low)));
+        self.max = Some(self.max.map_or(high, |max| max.max(high)));
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -216,10 +271,8 @@ impl NumericProfile {
 /// A numeric column made ready for counting.
 #[derive(Debug)]
 pub(crate) struct CompiledNumeric {
-    /// The edges, filled up with +∞ so that the search needs no bounds.
-    edges: Box<[f64; MAX_EDGES + 1]>,
-    /// Half of the smallest power of two above the number of edges.
-    first_step: usize,
+    search: Search,
+    /// The domain, which without a declared one is all finite numbers.
     low: f64,
     high: f64,
     center: f64,
@@ -229,14 +282,9 @@ pub(crate) struct CompiledNumeric {
 
 impl CompiledNumeric {
     pub(crate) fn new(cells: &NumericCells) -> Self {
-        let mut edges = Box::new([f64::INFINITY; MAX_EDGES + 1]);
-        for (slot, edge) in edges.iter_mut().zip(cells.edges.iter().take(MAX_EDGES)) {
-            *slot = *edge;
-        }
-        let [low, high] = cells.domain.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
+        let [low, high] = cells.domain.unwrap_or([f64::MIN, f64::MAX]);
         Self {
-            first_step: (cells.edges.len() + 1).next_power_of_two() / 2,
-            edges,
+            search: Search::new(&cells.edges),
             low,
             high,
             center: cells.center,
@@ -245,31 +293,16 @@ impl CompiledNumeric {
         }
     }
 
-    /// [`Self::cell`] of several numbers at once: their searches do not wait for each other.
-    fn cells(&self, numbers: &[f64; LANES]) -> [usize; LANES] {
-        let mut found = [0; LANES];
-        let mut step = self.first_step;
-        while step > 0 {
-            for (found, &x) in found.iter_mut().zip(numbers) {
-                let smaller = self.edges[(*found + step - 1) & MAX_EDGES] < x;
-                *found += select_unpredictable(smaller, step, 0);
-            }
-            step /= 2;
-        }
-        found
+    /// In units of the sum.
+    #[inline]
+    fn unit(&self, x: f64) -> f64 {
+        x * self.sum_scale
     }
 
-    /// The cell of a finite number: how many edges are smaller. A binary search that selects instead of branching:
-    /// nothing can be predicted here, and a wrong guess costs more than the whole search.
-    fn cell(&self, x: f64) -> usize {
-        let mut found = 0;
-        let mut step = self.first_step;
-        while step > 0 {
-            let smaller = self.edges[(found + step - 1) & MAX_EDGES] < x;
-            found += select_unpredictable(smaller, step, 0);
-            step /= 2;
-        }
-        found
+    /// From the center, in units of what is squared.
+    #[inline]
+    fn distance(&self, x: f64) -> f64 {
+        (x - self.center) * self.square_scale
     }
 }
 
@@ -283,11 +316,12 @@ fn shifted(x: f64, shift: i32) -> f64 {
 }
 
 /// The nearest integer, halves away from zero, for |x| < 2⁶²: the same as `x.round()`, in a few instructions.
+#[inline]
 fn rounded(x: f64) -> i64 {
-    let whole = x as i64;
-    // Exact: both are close together, or the rest is 0.
-    let rest = x - whole as f64;
-    whole + i64::from(rest >= 0.5) - i64::from(rest <= -0.5)
+    // The sum is rounded to a float itself: from half a unit on it reaches the next integer, below that it does not,
+    // and an integer, which may have no digits left for the half, stays what it is.
+    const UNDER_HALF: f64 = 0.5_f64.next_down();
+    (x + UNDER_HALF.copysign(x)) as i64
 }
 
 #[cfg(test)]
@@ -424,30 +458,80 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn the_search_counts_smaller_edges(mut edges in prop::collection::vec(-50i32..50, 0..255), x in -60i32..60) {
-            edges.sort_unstable();
-            edges.dedup();
-            let edges: Vec<f64> = edges.into_iter().map(f64::from).collect();
-            let compiled = CompiledNumeric::new(&cells(&edges, None));
-            for x in [f64::from(x), f64::from(x) + 0.5] {
-                prop_assert_eq!(compiled.cell(x), edges.iter().filter(|edge| **edge < x).count());
+    /// As the fields say it, one value after the other.
+    fn expected(cells: &NumericCells, values: &[(u8, f64)]) -> NumericProfile {
+        let mut profile = NumericProfile::new(cells);
+        let [low, high] = cells.domain.unwrap_or([f64::MIN, f64::MAX]);
+        for &(state, x) in values {
+            if state != State::Value as u8 {
+                profile.missing.count(state);
+                continue;
+            }
+            match x {
+                x if x.is_nan() => profile.nan += 1,
+                f64::INFINITY => profile.positive_infinity += 1,
+                f64::NEG_INFINITY => profile.negative_infinity += 1,
+                x => {
+                    profile.min = Some(profile.min.map_or(x, |min| min.min(x)) + 0.0);
+                    profile.max = Some(profile.max.map_or(x, |max| max.max(x)) + 0.0);
+                    if x < low {
+                        profile.below += 1;
+                    } else if x > high {
+                        profile.above += 1;
+                    } else {
+                        profile.cells[cells.edges.iter().filter(|&&edge| edge < x).count()] += 1;
+                        let unit = (x * 2f64.powi(cells.sum_shift)).round();
+                        let distance = (x - cells.center) * 2f64.powi(cells.square_shift);
+                        if unit.abs() > SUM_CLIP || distance.abs() > SQUARE_CLIP {
+                            profile.clipped += 1;
+                        } else {
+                            profile.sum += unit as i128;
+                            profile.squares += (distance.round() as i128).pow(2);
+                        }
+                    }
+                }
             }
         }
-
-        #[test]
-        fn rounding_is_to_the_nearest(x in prop_oneof![-10.0..10.0f64, -4e18..4e18f64, (-99i32..99).prop_map(|i| f64::from(i) / 2.0)]) {
-            prop_assert_eq!(rounded(x), x.round() as i64);
-        }
+        profile
     }
 
-    #[test]
-    fn the_search_reaches_all_256_cells() {
-        let edges: Vec<f64> = (1..=255).map(f64::from).collect();
-        let compiled = CompiledNumeric::new(&cells(&edges, None));
-        for i in 0..256 {
-            assert_eq!(compiled.cell(f64::from(i) + 0.5), i as usize);
+    fn value() -> impl Strategy<Value = (u8, f64)> {
+        let number = prop_oneof![
+            20 => -4.0..4.0f64,
+            4 => (-9i32..9).prop_map(|i| f64::from(i) / 4.0),
+            1 => Just(-0.0),
+            1 => -2e5..2e5f64,
+            1 => any::<f64>(),
+        ];
+        (prop_oneof![30 => Just(0u8), 1 => 1..5u8], number)
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_count_what_single_values_do(
+            values in prop::collection::vec(value(), 0..300),
+            mut edges in prop::collection::vec(-4.0..4.0f64, 0..100),
+            domain in prop_oneof![Just(None), Just(Some([-1.0, 2.5]))],
+            (sum_shift, square_shift) in prop_oneof![Just((50, 33)), Just((0, 0)), Just((60, 42)), Just((-3, 3))],
+        ) {
+            edges.sort_unstable_by(f64::total_cmp);
+            let cells = NumericCells { sum_shift, square_shift, ..cells(&edges, domain) };
+            let mut profile = NumericProfile::new(&cells);
+            profile.count(&CompiledNumeric::new(&cells), values.iter().copied());
+            prop_assert_eq!(profile, expected(&cells, &values));
+        }
+
+        #[test]
+        fn rounding_is_to_the_nearest(x in prop_oneof![
+            -10.0..10.0f64,
+            -4e18..4e18f64,
+            (-99i32..99).prop_map(|i| f64::from(i) / 2.0),
+            (-9i64..9).prop_map(|i| (i as f64 / 2.0).next_down()),
+            (-9i64..9).prop_map(|i| (i as f64 / 2.0).next_up()),
+            (50u32..54, -9i64..9).prop_map(|(bits, i)| (1u64 << bits) as f64 + i as f64 / 2.0),
+        ]) {
+            prop_assert_eq!(rounded(x), x.round() as i64);
+            prop_assert_eq!(rounded(-x), (-x).round() as i64);
         }
     }
 }
