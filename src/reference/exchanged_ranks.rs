@@ -11,6 +11,9 @@
 //! Exact for the distances between cells. What is left open is that the cells end at rows of the reference: its own rows
 //! stand evenly in them, those of a drawn one do not.
 //!
+//! A draw that leaves a side without a finite value has the distance 0: a window without one is not judged, and what is
+//! promised is the rate of alarms among all windows, also those.
+//!
 //! **Invariant:** a function of counts, level and seed. A value exceeds its threshold where, and only where, its p-value is
 //! at most the level. Rows count as independent: where blocks of the reference know better, this null is not asked (see
 //! `null`).
