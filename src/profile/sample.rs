@@ -64,6 +64,7 @@ pub struct Sample {
     elements: usize,
     text_bytes: usize,
     overflow: u64,
+    places: Places,
 }
 
 /// What was observed in one column.
@@ -129,14 +130,9 @@ impl Sample {
         name: &str,
         values: impl Iterator<Item = Observed<'a>>,
     ) {
-        let (slot, key) = slot(field, name);
-        let at = match self.index[slot].get(key) {
-            Some(&at) => at,
-            None if self.columns.len() < MAX_COLUMNS => self.add_column(field, slot, key),
-            None => {
-                self.overflow += values.count() as u64;
-                return;
-            }
+        let Some(at) = self.column(field, name) else {
+            self.overflow += values.count() as u64;
+            return;
         };
         for value in values {
             if let Observed::Numbers(numbers) = value {
@@ -153,6 +149,30 @@ impl Sample {
                 Observed::Bool(false) => column.falses += 1,
                 Observed::Numbers(_) | Observed::Other => column.others += 1,
             }
+        }
+    }
+
+    /// One column's numbers of several rows, in their order, and how many rows beside them had none: the same as
+    /// [`Sample::observe`] for each, in a fraction of the time.
+    pub fn observe_numbers(&mut self, field: &Field, name: &str, numbers: &[f64], nulls: u64) {
+        match self.column(field, name) {
+            Some(at) => {
+                let most = self.most_numbers();
+                let column = &mut self.columns[at];
+                column.nulls += nulls;
+                column.numbers.extend(numbers, most, &mut self.places);
+            }
+            None => self.overflow += numbers.len() as u64 + nulls,
+        }
+    }
+
+    /// Where the column stands; `None` for a new one that is one too many.
+    fn column(&mut self, field: &Field, name: &str) -> Option<usize> {
+        let (slot, key) = slot(field, name);
+        match self.index[slot].get(key) {
+            Some(&at) => Some(at),
+            None if self.columns.len() < MAX_COLUMNS => Some(self.add_column(field, slot, key)),
+            None => None,
         }
     }
 
@@ -266,17 +286,53 @@ fn most_numbers(columns: usize) -> usize {
     (ALL_NUMBERS / columns.max(1).next_power_of_two()).min(MAX_NUMBERS)
 }
 
+/// The levels of consecutive places, kept for the next column: those of a file have the same places, batch by batch.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    first: u64,
+    levels: Vec<u8>,
+}
+
+impl Places {
+    fn levels(&mut self, first: u64, count: usize) -> &[u8] {
+        if self.first != first || self.levels.len() < count {
+            self.first = first;
+            self.levels.clear();
+            self.levels
+                .extend((0..count).map(|place| level(first + place as u64)));
+        }
+        &self.levels[..count]
+    }
+}
+
+/// A level is reached by half of the values that reach the one before.
+fn level(place: u64) -> u8 {
+    xxh3_64(&place.to_le_bytes()).trailing_zeros() as u8
+}
+
 impl Numbers {
     fn push(&mut self, number: f64, most: usize) {
-        let place = self.seen;
+        let level = level(self.seen);
         self.seen += 1;
+        self.take(number, level, most);
+    }
+
+    fn extend(&mut self, numbers: &[f64], most: usize, places: &mut Places) {
+        let levels = places.levels(self.seen, numbers.len());
+        self.seen += numbers.len() as u64;
+        for (&number, &level) in numbers.iter().zip(levels) {
+            if level >= self.level || !number.is_finite() {
+                self.take(number, level, most);
+            }
+        }
+    }
+
+    fn take(&mut self, number: f64, level: u8, most: usize) {
         match number {
             f64::INFINITY => self.positive_infinity += 1,
             f64::NEG_INFINITY => self.negative_infinity += 1,
             _ if number.is_nan() => self.nan += 1,
             _ => {
-                // A level is reached by half of the values that reach the one before.
-                let level = xxh3_64(&place.to_le_bytes()).trailing_zeros() as u8;
                 // Room is made first: one value over a power of two would double the memory.
                 if level >= self.level && self.finite.len() >= most {
                     self.thin(most - 1);
@@ -349,6 +405,58 @@ mod tests {
         );
         let median = kept.finite[kept.finite.len() / 2];
         assert!((median / n as f64 - 0.5).abs() < 0.005, "{median}");
+    }
+
+    #[test]
+    fn numbers_together_are_kept_as_one_by_one() {
+        let n = MAX_NUMBERS + MAX_NUMBERS / 2;
+        let values: Vec<f64> = (0..n)
+            .map(|i| match i % 97 {
+                0 => f64::NAN,
+                1 => f64::INFINITY,
+                2 => f64::NEG_INFINITY,
+                3 => -0.0,
+                _ => i as f64,
+            })
+            .collect();
+        let (mut single, mut together) = (Sample::new(), Sample::new());
+        for name in ["a", "b"] {
+            for (at, values) in values.chunks(8191).enumerate() {
+                // The columns drift apart: b has three values less in every batch.
+                let values = if name == "b" {
+                    &values[3.min(at)..]
+                } else {
+                    values
+                };
+                together.observe_numbers(&Field::Feature, name, values, 2);
+                for value in values {
+                    single.observe(&Field::Feature, name, Observed::Number(*value));
+                }
+                for _ in 0..2 {
+                    single.observe(&Field::Feature, name, Observed::Null);
+                }
+            }
+        }
+        for (one, other) in single.columns().iter().zip(together.columns()) {
+            assert_eq!(one.nulls, other.nulls);
+            let (one, other) = (&one.numbers, &other.numbers);
+            assert_eq!(one.level, 1);
+            assert_eq!(
+                (
+                    one.seen,
+                    one.nan,
+                    one.positive_infinity,
+                    one.negative_infinity
+                ),
+                (
+                    other.seen,
+                    other.nan,
+                    other.positive_infinity,
+                    other.negative_infinity
+                )
+            );
+            assert_eq!((one.level, &one.finite), (other.level, &other.finite));
+        }
     }
 
     #[test]

@@ -4,9 +4,13 @@
 //! one window depend on each other. Blocks do not overlap, also for sliding windows. Without a time column the file
 //! is one block without a span.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use arrow::array::Array;
+
 use super::batch::batch;
+use super::cells::Values;
 use super::table::Table;
 use super::{File, QueryError};
 use crate::event::Span;
@@ -38,8 +42,20 @@ pub async fn sample_columns(
     while let Some(batch) = table.next().await? {
         sample.rows_more(batch.rows as u64);
         for column in &batch.columns {
-            let values = (0..batch.rows).map(|row| column.values.observed(row));
-            sample.observe_all(&column.field, &column.name, values);
+            match &column.values {
+                Values::Numbers(numbers) => {
+                    let nulls = numbers.null_count() as u64;
+                    let there: Cow<'_, [f64]> = match nulls {
+                        0 => Cow::Borrowed(numbers.values()),
+                        _ => Cow::Owned(numbers.iter().flatten().collect()),
+                    };
+                    sample.observe_numbers(&column.field, &column.name, &there, nulls);
+                }
+                values => {
+                    let values = (0..batch.rows).map(|row| values.observed(row));
+                    sample.observe_all(&column.field, &column.name, values);
+                }
+            }
         }
     }
     table.refuse_empty()?;
