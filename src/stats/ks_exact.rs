@@ -87,25 +87,17 @@ pub fn one_sided_or_both(
     if a.is_empty() || b.is_empty() {
         return None;
     }
-    let (n, m) = (a.len() as i64, b.len() as i64);
-    let (mut highest, mut lowest) = (0_i64, 0_i64);
-    let mut before = f64::NEG_INFINITY;
-    walk(a, b, |x, i, j| {
-        let here = if x > before { gap(i, j, n, m) } else { 0 };
-        highest = highest.max(here);
-        lowest = lowest.min(here);
-        before = x;
-    });
-    let (sign, gap, place) = match alternative {
+    let [highest, lowest] = extremes(a, b);
+    let (sign, extreme, place) = match alternative {
         Alternative::Greater => (1, highest, location(a, b, highest)),
         Alternative::Less => (-1, lowest, location(a, b, lowest)),
-        Alternative::TwoSided if highest != -lowest => {
-            let (sign, gap) = if highest > -lowest {
+        Alternative::TwoSided if highest.gap != -lowest.gap => {
+            let (sign, extreme) = if highest.gap > -lowest.gap {
                 (1, highest)
             } else {
                 (-1, lowest)
             };
-            (sign, gap, location(a, b, gap))
+            (sign, extreme, location(a, b, extreme))
         }
         // Equal gaps both ways: SciPy compares the floats F − G, which may differ in the last bit.
         Alternative::TwoSided => {
@@ -117,7 +109,7 @@ pub fn one_sided_or_both(
             }
         }
     };
-    let steps = u128::from(gap.unsigned_abs());
+    let steps = u128::from(extreme.gap.unsigned_abs());
     let divisor = gcd(a.len() as u128, b.len() as u128);
     Some(Ks {
         distance: steps as f64 / (a.len() as f64 * b.len() as f64),
@@ -130,6 +122,51 @@ pub fn one_sided_or_both(
     })
 }
 
+/// Steps of a walk whose extremes are looked at together.
+const STRETCH: usize = 256;
+
+/// The largest gap one way, and a part of the walk outside of which it is not reached.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extreme {
+    gap: i64,
+    /// How many values of either side were passed before and after that part.
+    from: [usize; 2],
+    to: [usize; 2],
+}
+
+impl Extreme {
+    fn note(&mut self, gap: i64, from: [usize; 2], to: [usize; 2]) {
+        if gap.abs() > self.gap.abs() {
+            *self = Self { gap, from, to };
+        } else if gap == self.gap {
+            self.to = to;
+        }
+    }
+}
+
+/// Of F − G the highest and the lowest, 0 where they do not go that way.
+fn extremes(a: &[f64], b: &[f64]) -> [Extreme; 2] {
+    let (n, m) = (a.len() as i64, b.len() as i64);
+    let mut found = [Extreme::default(); 2];
+    let (mut high, mut low, mut from, mut steps) = (0, 0, [0, 0], 0);
+    let mut before = f64::NEG_INFINITY;
+    walk(a, b, |x, i, j| {
+        if steps == STRETCH {
+            found[0].note(high, from, [i, j]);
+            found[1].note(low, from, [i, j]);
+            (high, low, from, steps) = (0, 0, [i, j], 0);
+        }
+        steps += 1;
+        let here = if x > before { gap(i, j, n, m) } else { 0 };
+        high = high.max(here);
+        low = low.min(here);
+        before = x;
+    });
+    found[0].note(high, from, [a.len(), b.len()]);
+    found[1].note(low, from, [a.len(), b.len()]);
+    found
+}
+
 /// A value of the samples and F − G there.
 struct Place {
     value: f64,
@@ -137,21 +174,24 @@ struct Place {
     in_reference: bool,
 }
 
-/// Where the gap of `extreme` steps is reached. Of several places the one whose floats differ most, as NumPy's `argmax`
-/// and `argmin` choose; of equal ones the first of the reference's values, then of the current ones'.
-fn location(a: &[f64], b: &[f64], extreme: i64) -> Place {
+/// Where an extreme gap is reached. Of several places the one whose floats differ most, as NumPy's `argmax` and `argmin`
+/// choose; of equal ones the first of the reference's values, then of the current ones'.
+fn location(a: &[f64], b: &[f64], extreme: Extreme) -> Place {
     let (n, m) = (a.len() as i64, b.len() as i64);
-    let mut best: Option<Place> = None;
-    let mut consider = |i: usize, j: usize| {
-        // The last value that the walk has passed.
+    let direction = if extreme.gap < 0 { -1.0 } else { 1.0 };
+    // The last value that a walk has passed, and whether it is one of `a`.
+    let passed = |i: usize, j: usize| {
         let before = |values: &[f64], at: usize| at.checked_sub(1).map(|at| values[at]);
         let (x, y) = (before(a, i), before(b, j));
-        let Some(value) = x.into_iter().chain(y).reduce(f64::max) else {
+        let value = x.into_iter().chain(y).reduce(f64::max)?;
+        Some((value, x == Some(value)))
+    };
+    let mut best: Option<Place> = None;
+    let mut consider = |i: usize, j: usize| {
+        let Some((value, in_reference)) = passed(i, j) else {
             return;
         };
-        let in_reference = x == Some(value);
         let difference = i as f64 / n as f64 - j as f64 / m as f64;
-        let direction = if extreme < 0 { -1.0 } else { 1.0 };
         let better = best.as_ref().is_none_or(|best| {
             direction * difference > direction * best.difference
                 || (difference == best.difference && in_reference && !best.in_reference)
@@ -164,14 +204,16 @@ fn location(a: &[f64], b: &[f64], extreme: i64) -> Place {
             });
         }
     };
-    let mut value = f64::NEG_INFINITY;
-    walk(a, b, |x, i, j| {
-        if gap(i, j, n, m) == extreme && x > value {
+    let ([i0, j0], [i1, j1]) = (extreme.from, extreme.to);
+    let mut value = passed(i0, j0).map_or(f64::NEG_INFINITY, |(value, _)| value);
+    walk(&a[i0..i1], &b[j0..j1], |x, i, j| {
+        let (i, j) = (i0 + i, j0 + j);
+        if gap(i, j, n, m) == extreme.gap && x > value {
             consider(i, j);
         }
         value = x;
     });
-    if extreme == 0 {
+    if extreme.gap == 0 {
         consider(a.len(), b.len());
     }
     best.unwrap_or(Place {
@@ -439,7 +481,48 @@ mod tests {
         ]
     }
 
+    /// Where SciPy says that it is: the first of the pooled values at which F − G, as floats, is at its greatest or
+    /// least.
+    fn defined_location(a: &[f64], b: &[f64]) -> (f64, i8) {
+        let share =
+            |rows: &[f64], x: f64| rows.partition_point(|&y| y <= x) as f64 / rows.len() as f64;
+        let (mut up, mut down) = ((a[0], 0.0), (a[0], 0.0));
+        for &x in a.iter().chain(b) {
+            let difference = share(a, x) - share(b, x);
+            if difference > up.1 {
+                up = (x, difference);
+            }
+            if difference < down.1 {
+                down = (x, difference);
+            }
+        }
+        if -down.1 > up.1 {
+            (down.0, -1)
+        } else {
+            (up.0, 1)
+        }
+    }
+
     proptest! {
+        /// Long enough for several stretches, of few values, so that gaps of one size are reached in several of them.
+        #[test]
+        fn a_gap_lies_where_it_is_first_reached(
+            a in proptest::collection::vec((0..600_i32).prop_map(f64::from), 1..1500),
+            b in proptest::collection::vec((0..600_i32).prop_map(f64::from), 1..1500),
+            same_size: bool,
+        ) {
+            let shorter = if same_size { a.len().min(b.len()) } else { usize::MAX };
+            let (a, b) = (
+                Sorted::new(&a[..a.len().min(shorter)]),
+                Sorted::new(&b[..b.len().min(shorter)]),
+            );
+            let found = ks(&a, &b).expect("rows");
+            if found.distance > 0.0 {
+                let defined = defined_location(a.values(), b.values());
+                prop_assert_eq!((found.location, found.sign), defined);
+            }
+        }
+
         #[test]
         fn the_walk_finds_the_definition(
             a in proptest::collection::vec(any_value(), 0..30), b in proptest::collection::vec(any_value(), 0..30),
