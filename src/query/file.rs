@@ -163,7 +163,9 @@ impl File {
             }
             Format::Csv => {
                 let options = CsvReadOptions::new().file_extension("");
-                let schema = header(&file, session, &address).await?;
+                // The first line is only the first of one partition.
+                let alone = self::session();
+                let schema = header(&file, &alone, &self.address(&alone).await?).await?;
                 session
                     .read_csv(&address, options.schema(&schema))
                     .await
@@ -255,10 +257,16 @@ fn bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, ObjectPath), QueryError> {
     Ok((Arc::from(objects), path))
 }
 
+/// A session that reads values instead of believing a file's statistics: of those NaN is left out, and a column whose
+/// smallest and largest value are the same would be taken for a constant, its NaN with it.
+pub(super) fn honest() -> SessionConfig {
+    SessionConfig::new().with_collect_statistics(false)
+}
+
 /// One partition and no splitting of files, so that rows come in the file's order; plain strings, so that a text
 /// column has one type.
 fn session() -> SessionContext {
-    let mut config = SessionConfig::new()
+    let mut config = honest()
         .with_target_partitions(1)
         .with_repartition_file_scans(false);
     config

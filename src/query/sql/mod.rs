@@ -23,8 +23,9 @@ use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 
+use super::file::honest;
 use super::functions::{self, FunctionError, Measure, Names};
 use super::lake::{LAKE_URL, LakeTables};
 use super::{File, QueryError, column_names, profile_columns, sample_columns};
@@ -46,7 +47,7 @@ pub struct Sql {
 impl Sql {
     /// An empty session. `measure` gives the values of statistics.
     pub fn new(measure: Measure) -> Self {
-        let mut config = SessionConfig::new().with_information_schema(true);
+        let mut config = honest().with_information_schema(true);
         // A text column has one type, as in a file that is read for itself.
         config
             .options_mut()
