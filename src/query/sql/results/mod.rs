@@ -36,7 +36,8 @@ use crate::query::functions::Names;
 use crate::store::Store;
 
 /// The statistics of `verdicts` side by side, under Databricks' names. A column that several rules judge has one value
-/// and, as each rule draws for its own level, may have several p-values: the smallest stands here.
+/// and, as each rule draws for its own level, may have several p-values: the smallest stands here. Scores against the
+/// anchor are of another reference, and stand in `verdicts` alone.
 const DRIFT_METRICS: &str = "
     SELECT model, version, segment, window_start, window_end, column_name, 'BASELINE' AS drift_type,
            max(value) FILTER (WHERE statistic = 'psi') AS population_stability_index,
@@ -50,7 +51,7 @@ const DRIFT_METRICS: &str = "
            min(p_value) FILTER (WHERE statistic = 'chi_squared') AS chi_squared_pvalue,
            max(value) FILTER (WHERE statistic = 'mean_shift') AS mean_shift,
            max(n_reference) AS n_reference, max(n_current) AS n_current
-    FROM verdicts WHERE column_name <> ''
+    FROM verdicts WHERE column_name <> '' AND rule <> '@anchor'
     GROUP BY model, version, segment, window_start, window_end, column_name";
 
 /// Adds the tables to a session.
