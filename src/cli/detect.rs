@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::retrain::block_on;
 use super::rules::PROBLEMS;
-use crate::detect::{Detector, Domain, Kind, Trace, table};
+use crate::detect::{Detector, Kind, Trace, table};
 use crate::query::{File, Numbers};
 
 pub const HELP: &str = "\
@@ -115,7 +115,7 @@ async fn read(file: &File, column: &str, detector: &mut Detector) -> anyhow::Res
         for x in batch {
             // A number beyond the bounds of a loss is a mistake, not a gap.
             anyhow::ensure!(
-                !x.is_finite() || entry.takes == Domain::Numbers || detector.takes(x),
+                !x.is_finite() || detector.takes(x),
                 "{}: column {column:?}, row {}: {x} is nothing that {} takes; it takes {}: name a column of such losses, or another \
                  detector",
                 file.name(),

@@ -99,7 +99,8 @@ impl Method for Adwin {
             name: "max_buckets",
             alias: Some("m"),
             range: Range::Whole {
-                least: 1,
+                // Of a row of one bucket merging two would leave nothing.
+                least: 2,
                 most: 10_000,
             },
             meaning: "buckets of each size before two are merged",
