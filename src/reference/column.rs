@@ -229,10 +229,10 @@ impl Prepared {
         }
     }
 
-    /// The reference by bin, to be compared with a window of these: of unseen categories it is expected to have no more
-    /// than the window has.
+    /// The reference by bin, to be compared with a window of these: of unseen and other categories it is expected to have
+    /// no more than the window has.
     pub fn beside(&self, bins: &[u64]) -> Vec<u64> {
-        if self.evidence.unseen.is_none() {
+        if self.evidence.unseen.is_none() && self.binning.expected.other == 0 {
             return self.evidence.bins.clone();
         }
         let mut beside = Vec::new();
@@ -273,8 +273,7 @@ pub(crate) fn moments(cells: &NumericCells, numbers: &NumericProfile) -> Option<
 
 fn moments_of_summed(cells: &NumericCells, numbers: &NumericProfile) -> Option<Moments> {
     let mean = numbers.summed_from_center(cells)?;
-    let variance = numbers.summed_variance(cells).unwrap_or(0.0);
-    let deviation = variance.max(0.0).sqrt();
+    let deviation = numbers.summed_deviation(cells).unwrap_or(0.0);
     let n = numbers.summed() as f64;
     (mean.is_finite() && deviation.is_finite()).then_some(Moments { n, mean, deviation })
 }

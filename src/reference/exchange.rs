@@ -229,6 +229,8 @@ struct Sides<'a> {
     current: Vec<u64>,
     /// Categories that the reference met, most frequent first.
     met: Vec<usize>,
+    /// How often.
+    times: Vec<u64>,
     /// By bin.
     expected: Expected,
     bins: Vec<u64>,
@@ -243,6 +245,7 @@ impl<'a> Sides<'a> {
             reference: none(),
             current: none(),
             met: Vec::new(),
+            times: Vec::new(),
             expected: Expected::default(),
             bins: Vec::new(),
             beside: Vec::new(),
@@ -273,12 +276,18 @@ impl<'a> Sides<'a> {
         self.met.truncate(pool.most);
         let met = self.met.len();
         let cells = met.min(DEFAULT_CATEGORIES) + usize::from(met > DEFAULT_CATEGORIES);
-        let singles = self.met.iter().filter(|&&at| reference[at] == 1).count();
+        self.times.clear();
+        self.times.extend(self.met.iter().map(|&at| reference[at]));
+        let unseen = reference[..categories].iter().sum::<u64>() - self.times.iter().sum::<u64>();
+        let no_room = unseen > 0 && pool.most >= MAX_CATEGORIES;
         self.expected.cells = cells;
-        self.expected.unseen = match pool.complete {
-            Some(all) if met == all => 0,
-            _ => singles as u64,
-        };
+        self.expected.expect(
+            &self.times,
+            DEFAULT_CATEGORIES,
+            unseen,
+            no_room,
+            pool.complete == Some(met),
+        );
         for (side, bins) in [
             (reference, &mut self.expected.counts),
             (&self.current, &mut self.bins),

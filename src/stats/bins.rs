@@ -11,13 +11,18 @@
 //! scaled down to keep the total. Categories of the layout that the reference never met are `unseen` for it. In a
 //! domain that is declared complete and was met completely nothing new can come, and nothing is added.
 //!
+//! **Categories by luck.** Where a reference chooses the most frequent of its categories, some of them were frequent by
+//! luck: beside it every window has fewer of them and more of all others, without any drift. By Robbins' estimate (1956,
+//! the same that Good's is a case of) categories that were met c times have (c + 1)·N₍c+1₎/N₍c₎ rows each in the long run,
+//! where N₍c₎ categories were met c times; summed over all that were met more often than c times, what luck added is
+//! (c + 1)·N₍c+1₎ rows. So many more may be in `other`, and in `unseen` where the layout had no room for all categories.
+//!
 //! That new texts *can* come does not mean that they must: beside a window that has fewer of them, the reference is
 //! expected to have no more than the window's share, and no fewer than it counted (see [`Expected`]). So a sample
 //! compared with itself has not moved, however rare its categories are.
 
-use crate::profile::{
-    CategoricalCells, CategoricalProfile, Cells, ColumnProfile, LayoutColumn, NumericCells,
-};
+use crate::profile::layout::MAX_CATEGORIES;
+use crate::profile::{CategoricalCells, Cells, ColumnProfile, LayoutColumn, NumericCells};
 
 /// Numeric bins where nothing else is asked for.
 pub const DEFAULT_BINS: usize = 10;
@@ -45,7 +50,7 @@ pub struct Binning {
     pub expected: Expected,
 }
 
-/// A reference's counts, and how many rows of unseen categories among them would be no surprise.
+/// A reference's counts, and how many rows of unseen and other categories among them would be no surprise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
     /// As counted, by bin; `unseen` is the last one.
@@ -54,33 +59,85 @@ pub struct Expected {
     pub cells: usize,
     /// Rows of unseen categories that are expected; 0 where nothing new can come, or bins are ranges of numbers.
     pub unseen: u64,
+    /// Rows that categories with a bin of their own have by luck, and that belong to `other`, the last bin of categories.
+    pub other: u64,
 }
 
 impl Expected {
     /// The counts to compare `current` with: `unseen` has the window's own share, at least what was counted there and
-    /// at most what is expected, and the categories make room for it in proportion. Adds up to the reference's rows.
+    /// at most what is expected, and the categories make room for it in proportion; then `other` likewise, with what the
+    /// categories before it have by luck. Adds up to the reference's rows.
     pub fn beside(&self, current: &[u64], out: &mut Vec<u64>) {
         out.clear();
         out.extend_from_slice(&self.counts);
-        let (Some(&counted), Some(&now)) = (self.counts.last(), current.last()) else {
+        let last = self.counts.len().saturating_sub(1);
+        if current.len() != self.counts.len() || current.is_empty() {
             return;
-        };
-        if self.unseen <= counted {
+        }
+        let unseen = self.counts[last];
+        self.make_room(
+            current,
+            out,
+            self.cells,
+            last,
+            self.unseen.max(unseen) - unseen,
+        );
+        if self.other > 0 && self.cells > 0 {
+            let other = self.cells - 1;
+            self.make_room(current, out, other, other, self.other);
+        }
+    }
+
+    /// Moves at most `most` rows from the first `from` bins to `to`, no more than the window's share asks for.
+    fn make_room(&self, current: &[u64], out: &mut [u64], from: usize, to: usize, most: u64) {
+        if most == 0 {
             return;
         }
         let rows = |counts: &[u64]| counts.iter().map(|&count| u128::from(count)).sum::<u128>();
         // Down to whole rows; what does not fit is more than is expected.
-        let share = u128::from(now) * rows(&self.counts) / rows(current).max(1);
+        let share = u128::from(current[to]) * rows(&self.counts) / rows(current).max(1);
         let share = u64::try_from(share).unwrap_or(u64::MAX);
-        let missing = share.clamp(counted, self.unseen) - counted;
-        if missing == 0 {
-            return;
-        }
-        take_evenly(&mut out[..self.cells], missing);
-        if let Some(unseen) = out.last_mut() {
-            *unseen += missing;
-        }
+        let there = rows(&out[..from]);
+        let missing = share.clamp(out[to], out[to].saturating_add(most)) - out[to];
+        let missing = missing.min(u64::try_from(there).unwrap_or(u64::MAX));
+        take_evenly(&mut out[..from], missing);
+        out[to] += missing;
     }
+
+    /// What a reference lets one expect of the categories that it met, `met` times each, most often first: `own` of them
+    /// have a bin of their own. `unseen` rows were counted beside them, because the layout had `no_room` for their
+    /// categories or does not know them; `complete`: nothing can come that was not met.
+    pub fn expect(&mut self, met: &[u64], own: usize, unseen: u64, no_room: bool, complete: bool) {
+        self.other = if met.len() > own {
+            by_luck(met, own)
+        } else {
+            0
+        };
+        self.unseen = if complete {
+            0
+        } else if no_room {
+            unseen.saturating_add(by_luck(met, met.len()))
+        } else {
+            met.iter().filter(|&&times| times == 1).count() as u64
+        };
+    }
+}
+
+/// Rows that the first `kept` categories have because they were chosen for having many: with c the least of their counts,
+/// c·N where N categories a unit were met about so often, as seen from c to c + √c. Where few were met so often that is an
+/// upper estimate rather than a lower one: of a bin that may have a little more, less is said.
+fn by_luck(met: &[u64], kept: usize) -> u64 {
+    let Some(&least) = kept.checked_sub(1).and_then(|last| met.get(last)) else {
+        return 0;
+    };
+    let reach = least.isqrt().max(1);
+    let so_often = met
+        .iter()
+        .filter(|&&times| times >= least && times <= least.saturating_add(reach))
+        .count() as u128;
+    let rows = (u128::from(least) * so_often).div_ceil(u128::from(reach));
+    let all: u128 = met[..kept].iter().map(|&times| u128::from(times)).sum();
+    u64::try_from(rows.min(all)).unwrap_or(u64::MAX)
 }
 
 /// All cells of a column ungrouped, for rank statistics; special bins aside, in the order of [`Binning`].
@@ -115,11 +172,19 @@ impl Binning {
             counts: binning.counts(reference),
             cells: binning.cell_bins,
             unseen: 0,
+            other: 0,
         };
         if let (Cells::Categorical(cells), ColumnProfile::Categorical(reference)) =
             (&column.cells, reference)
         {
-            binning.expected.unseen = expected_unseen(cells, reference);
+            let mut met: Vec<u64> = reference.cells.clone();
+            met.retain(|&times| times > 0);
+            met.sort_unstable_by_key(|&times| std::cmp::Reverse(times));
+            let complete = cells.closed && met.len() == cells.categories.len();
+            let no_room = reference.unseen > 0 && cells.categories.len() >= MAX_CATEGORIES;
+            binning
+                .expected
+                .expect(&met, categories, reference.unseen, no_room, complete);
         }
         binning.reference_counts = binning.full();
         binning
@@ -216,14 +281,6 @@ impl Binning {
         self.expected.beside(&window, &mut full);
         full
     }
-}
-
-/// Good and Turing's f₁; 0 where nothing new can come.
-fn expected_unseen(cells: &CategoricalCells, reference: &CategoricalProfile) -> u64 {
-    if cells.closed && reference.cells.iter().all(|count| *count > 0) {
-        return 0;
-    }
-    reference.cells.iter().filter(|count| **count == 1).count() as u64
 }
 
 /// All layout cells, no grouping; special bins aside.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::profile::CategoricalProfile;
 use crate::profile::{Distinct, Field, Missing, NumericProfile};
 use proptest::prelude::*;
 
@@ -203,6 +204,60 @@ fn singletons_announce_the_unseen() {
         [90, 1, 5, 4, 0],
         "nothing new can come"
     );
+}
+
+/// How many rows the most frequent of equally frequent categories have beyond what they get in the long run.
+#[track_caller]
+fn check_luck(categories: usize, rows: u64, kept: usize) {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut counts = vec![0; categories];
+    for _ in 0..rows {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        counts[random as usize % categories] += 1;
+    }
+    counts.sort_unstable_by_key(|&count| std::cmp::Reverse(count));
+    let luck =
+        counts[..kept].iter().sum::<u64>() as f64 - rows as f64 * kept as f64 / categories as f64;
+    // What the layout has no room for is not known.
+    let found = by_luck(&counts[..kept.max(255.min(categories))], kept) as f64;
+    assert!((0.6..1.8).contains(&(found / luck)), "{found} of {luck}");
+}
+
+#[test]
+fn what_luck_added_to_the_most_frequent_is_known() {
+    check_luck(400, 3_000, 255);
+    check_luck(400, 30_000, 255);
+    check_luck(2_000, 20_000, 255);
+    check_luck(100, 3_000, 50);
+    check_luck(200, 100_000, 50);
+}
+
+#[test]
+fn other_categories_make_up_for_luck_and_no_more() {
+    let names: Vec<String> = (0..60).map(|i| format!("c{i:02}")).collect();
+    let counted: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 20)).collect();
+    let (column, profile) = categorical(&counted, 0, false);
+    let binning = Binning::new(&column, &profile, 10);
+    let own = binning.counts(&profile);
+    let other = 50;
+    assert_eq!((own[other], binning.labels[other].as_str()), (200, "other"));
+    let mut beside = Vec::new();
+    let mut window = own.clone();
+    binning.expected.beside(&window, &mut beside);
+    assert_eq!(beside, own);
+    // A quarter of the texts instead of a sixth: with equal counts that may be luck.
+    window[other] += 100;
+    window[..other].iter_mut().for_each(|count| *count -= 2);
+    binning.expected.beside(&window, &mut beside);
+    assert_eq!(beside[other], 300);
+    assert_eq!(beside.iter().sum::<u64>(), own.iter().sum::<u64>());
+    // Sixty categories 20 times each, √20 is 4: at most 300 rows more.
+    window = vec![0; own.len()];
+    window[other] = 1;
+    binning.expected.beside(&window, &mut beside);
+    assert_eq!(beside[other], 500);
 }
 
 /// All of a hundred rows are different: none is known to come again.

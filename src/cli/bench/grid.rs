@@ -293,3 +293,44 @@ pub(super) fn of_windows(
         .filter_map(|score| Some((Statistic::parse(&score.statistic)?, score.p_value?)))
         .collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::made_up::uniform;
+
+    /// Categories that are all equally frequent: which of them are met most is nothing but luck.
+    #[track_caller]
+    fn check_equal_categories(categories: usize, blocks: usize, rows: usize) {
+        const CASES: u32 = 20;
+        let quiet = |case: u32| {
+            let mut rng = generator(7, categories as u64, case);
+            let mut draw = || {
+                let place = |_| (uniform(&mut rng) * categories as f64) as u32;
+                Rows::Texts((0..rows).map(place).collect())
+            };
+            let reference: Vec<Rows> = (0..blocks).map(|_| draw()).collect();
+            of_windows(&reference, &draw(), 10).expect("made-up rows can be counted")
+        };
+        let found: Vec<_> = (0..CASES).into_par_iter().map(quiet).collect();
+        for statistic in of_profiles() {
+            let p_values = found.iter().flatten().filter(|found| found.0 == statistic);
+            let small = p_values.filter(|found| found.1 <= 0.05).count();
+            // One is expected; six or more come in one of 3,000 tests.
+            assert!(
+                small < 6,
+                "{}: {small} of {CASES}, {categories} categories, {blocks} blocks of {rows}",
+                statistic.name()
+            );
+        }
+    }
+
+    #[test]
+    fn categories_that_are_frequent_by_luck_are_no_drift() {
+        check_equal_categories(100, 1, 3_000);
+        check_equal_categories(400, 1, 3_000);
+        check_equal_categories(400, 8, 1_500);
+        check_equal_categories(400, 40, 400);
+        check_equal_categories(1_000, 1, 2_000);
+    }
+}
