@@ -106,6 +106,18 @@ impl NumericProfile {
 
     /// As [`NumericProfile::variance`], of the values that are not clipped.
     pub(crate) fn summed_variance(&self, cells: &NumericCells) -> Option<f64> {
+        let variance = shifted(self.summed_units(cells)?, -2 * cells.square_shift);
+        variance.is_finite().then_some(variance)
+    }
+
+    /// The root of [`NumericProfile::summed_variance`], also where that is too large or too small for a float.
+    pub(crate) fn summed_deviation(&self, cells: &NumericCells) -> Option<f64> {
+        let deviation = shifted(self.summed_units(cells)?.sqrt(), -cells.square_shift);
+        deviation.is_finite().then_some(deviation)
+    }
+
+    /// The variance in squared units of what is squared.
+    fn summed_units(&self, cells: &NumericCells) -> Option<f64> {
         let n = self.summed();
         if n < 2 || self.squares < 0 {
             return None;
@@ -116,8 +128,7 @@ impl NumericProfile {
             cells.square_shift - cells.sum_shift,
         );
         let squares = (self.squares as f64 - offset * offset * n as f64).max(0.0);
-        let variance = shifted(squares / (n - 1) as f64, -2 * cells.square_shift);
-        variance.is_finite().then_some(variance)
+        Some(squares / (n - 1) as f64)
     }
 
     /// Σ (x − center) over the summed values, in units of the sum. Exact, because both are integers.

@@ -270,11 +270,11 @@ impl Judge<'_> {
             (Some(null), _) => (Some(null), ThresholdSource::Blocks),
             // Blocks whose means are all the same: only rows are left to tell.
             (None, true) => (
-                mean_shift::null_of_rows(&reference, current.n),
+                mean_shift::null_of_rows(&reference, &current),
                 ThresholdSource::Resampled,
             ),
             (None, false) => (
-                mean_shift::null_of_rows(&reference, current.n),
+                mean_shift::null_of_rows(&reference, &current),
                 ThresholdSource::AssumesIndependence,
             ),
         };
