@@ -65,8 +65,8 @@ pub async fn count(
         of_reference(reference, &compiled, choice, only),
         whole(current, &compiled, only_there)
     );
-    let source = format!("file: {}", reference.name());
-    let reference = Reference::from_blocks("", &source, &layout, of_reference?)?;
+    // What is drawn depends on the reference's hash: on what was counted, not on the file's name.
+    let reference = Reference::from_blocks("", "", &layout, of_reference?)?;
     let columns = (0..layout.columns.len())
         .filter(|&at| layout.columns[at].stands_alone() && !absent(&reference.profile, at))
         .collect();
