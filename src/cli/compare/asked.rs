@@ -36,6 +36,9 @@ struct Typed {
     value: String,
 }
 
+/// Parameters of bins that are ranges of numbers. Categories have no such bins.
+const OF_RANGES: [&str; 4] = ["bins", "over", "closed", "outer"];
+
 /// Other names under which people know a statistic.
 const ALIASES: &[(&str, &str)] = &[
     ("jensen_shannon", "js"),
@@ -100,8 +103,19 @@ impl Asks {
         Ok(asks)
     }
 
-    /// What to compute for a column; statistics that do not apply to its kind are left out.
+    /// What to compute for a column; statistics and parameters that do not apply to its kind are left out.
     pub fn of_column(&self, numeric: bool) -> Vec<Asked> {
+        let mut asked = self.of_kind(numeric);
+        if !numeric {
+            for asked in &mut asked {
+                let parameters = &mut asked.parameters;
+                parameters.retain(|name, _| !OF_RANGES.contains(&name.as_str()));
+            }
+        }
+        asked
+    }
+
+    fn of_kind(&self, numeric: bool) -> Vec<Asked> {
         match &self.named {
             Some(named) => named
                 .iter()
@@ -200,7 +214,8 @@ mod tests {
         let of_categories = asks.of_column(false);
         assert_eq!(of_categories.len(), 2);
         assert!(of_categories.iter().all(|asked| asked.decides));
-        assert_eq!(of_categories[0].parameters["bins"], "20");
+        assert_eq!(asks.of_column(true)[0].parameters["bins"], "20");
+        assert!(!of_categories[0].parameters.contains_key("bins"));
         assert!(!of_categories[1].parameters.contains_key("bins"));
         assert_eq!(of_categories[1].parameters["missing"], "drop");
     }

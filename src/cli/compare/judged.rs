@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::asked::{Asked, Asks};
 use super::profiles::{Choice, Counted};
 use super::report::{ColumnReport, Line, Report, Side, Skipped, together};
-use super::rows::{self, Pair};
+use super::rows::{self, Pair, above_floor};
 use super::{CompareArguments, Correction, many, profiles, vendor};
 use crate::compute::backend::Compute;
 use crate::profile::{ColumnRules, Field};
@@ -211,7 +211,7 @@ impl Judging<'_> {
             return;
         }
         let beyond = line.score > line.threshold || p <= level;
-        let matters = line.effect.is_some_and(|effect| effect > floor);
+        let matters = line.effect.is_some_and(|effect| above_floor(effect, floor));
         line.verdict = if beyond && matters {
             Verdict::Drift
         } else {
@@ -368,7 +368,10 @@ impl Judging<'_> {
             if !stepwise || !matches!(line.verdict, Verdict::Ok | Verdict::Drift) {
                 continue;
             }
-            let matters = line.effect > line.floor;
+            let matters = line
+                .effect
+                .zip(line.floor)
+                .is_some_and(|(effect, floor)| above_floor(effect, floor));
             line.verdict = if adjusted <= alpha && matters {
                 Verdict::Drift
             } else {

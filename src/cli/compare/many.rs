@@ -6,6 +6,7 @@ mod sample;
 use std::collections::BTreeMap;
 
 use super::asked::Asked;
+use super::rows::above_floor;
 use crate::compute::backend::{Backend, Compute};
 use crate::query::ColumnRows;
 use crate::reference::two_sample::Draws;
@@ -132,7 +133,7 @@ pub fn judge(
     });
     let level = draws.level;
     let rare = found.p_value.is_none_or(|p| p <= level);
-    let matters = found.effect > floor;
+    let matters = above_floor(found.effect, floor);
     score.verdict = if rare && matters {
         Verdict::Drift
     } else {

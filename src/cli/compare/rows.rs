@@ -6,6 +6,7 @@ mod moments;
 mod ranked;
 mod settings;
 mod spread;
+mod ties;
 
 use std::collections::BTreeMap;
 
@@ -71,6 +72,12 @@ impl From<Surprise> for Null {
     }
 }
 
+/// Whether an effect is more than a floor leaves alone. A floor of 0 leaves everything to the p-value, also effects of
+/// which chance may have made all.
+pub(super) fn above_floor(effect: f64, floor: f64) -> bool {
+    floor <= 0.0 || effect > floor
+}
+
 /// Whether a statistic, asked for like this, needs the rows.
 pub fn needed(asked: &Asked) -> bool {
     match asked.statistic.entry().from {
@@ -105,7 +112,7 @@ pub fn judge(
             | Statistic::CramerVonMises
             | Statistic::AndersonDarling
             | Statistic::MannWhitney => {
-                ranked::measure(asked.statistic, reference, current, &settings)
+                ranked::measure(asked.statistic, reference, current, &settings, draws)
             }
             Statistic::Wasserstein | Statistic::Energy => {
                 spread::measure(asked.statistic, reference, current, &settings, draws)
@@ -114,7 +121,7 @@ pub fn judge(
             | Statistic::WelchT
             | Statistic::VarianceShift
             | Statistic::QuantileShift => {
-                moments::measure(asked.statistic, reference, current, &settings)
+                moments::measure(asked.statistic, reference, current, &settings, draws)
             }
             _ => binned::numbers(asked.statistic, reference, current, &settings, draws),
         },
@@ -194,7 +201,7 @@ fn score(
             Verdict::Ok,
             format!("{name} {value}: p {p:.3} is above {level:.2e}"),
         )
-    } else if found.effect <= floor {
+    } else if !above_floor(found.effect, floor) {
         let text = format!(
             "{name} {value}: p {p:.1e} is not above {level:.2e}, but the effect {effect} is not above the floor {floor}"
         );

@@ -60,7 +60,14 @@ pub(super) fn numbers(
         }
         _ => Made::Given,
     };
-    let mut found = of_pair(statistic, &pair, &labels, made, settings, draws)?;
+    let mut found = of_pair(
+        statistic,
+        &pair,
+        &labels,
+        Source::Bins(made),
+        settings,
+        draws,
+    )?;
     found.parameters.insert(
         "edges".to_owned(),
         axis.edges()
@@ -96,7 +103,53 @@ pub(super) fn texts(
     draws: &Draws,
 ) -> Option<Found> {
     let (labels, pair) = categories(reference, current, settings.missing, settings.unseen);
-    of_pair(statistic, &pair, &labels, Made::Given, settings, draws)
+    // Which categories are unseen is decided by the reference's rows, and so anew by those of every draw.
+    let (_, apart) = categories(reference, current, settings.missing, Unseen::Apart);
+    let source = match settings.unseen {
+        Unseen::Apart => Source::Bins(Made::Given),
+        Unseen::Together => Source::Categories(&apart),
+    };
+    of_pair(statistic, &pair, &labels, source, settings, draws)
+}
+
+/// What the null of a pair of counts is drawn from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Bins(Made),
+    /// Counts by category, of which those that the reference lacks stand together in the pair.
+    Categories(&'a Pair),
+}
+
+impl Source<'_> {
+    /// Whether there are categories that the reference lacks.
+    fn has_unseen(&self) -> bool {
+        match self {
+            Source::Bins(_) => false,
+            Source::Categories(apart) => {
+                let mut sides = apart.reference.iter().zip(&apart.current);
+                sides.any(|(&ours, &theirs)| ours == 0 && theirs > 0)
+            }
+        }
+    }
+}
+
+/// Counts by category with those that the first side lacks put together, before the last `special` bins.
+fn unseen_together(a: &[u64], b: &[u64], special: usize) -> (Vec<u64>, Vec<u64>) {
+    let categories = a.len().saturating_sub(special);
+    let (mut ours, mut theirs, mut together) = (Vec::new(), Vec::new(), 0);
+    for (&a, &b) in a[..categories].iter().zip(b) {
+        if a > 0 {
+            ours.push(a);
+            theirs.push(b);
+        } else {
+            together += b;
+        }
+    }
+    ours.push(0);
+    theirs.push(together);
+    ours.extend_from_slice(&a[categories..]);
+    theirs.extend_from_slice(&b[categories..]);
+    (ours, theirs)
 }
 
 /// Counts over the union of categories, in ascending order; then those of the current side alone where they stand
@@ -219,7 +272,7 @@ fn of_pair(
     statistic: Statistic,
     pair: &Pair,
     labels: &[String],
-    made: Made,
+    source: Source<'_>,
     settings: &Settings,
     draws: &Draws,
 ) -> Option<Found> {
@@ -262,10 +315,10 @@ fn of_pair(
             let effect = effect(statistic, found, pair);
             let closed = statistic
                 .chi_squared_p(&pair.reference, &pair.current)
-                .filter(|_| is_plain(statistic, settings));
+                .filter(|_| is_plain(statistic, settings) && !source.has_unseen());
             let null = match closed {
                 Some(p) => Null::of_p(p),
-                None => drawn(statistic, pair, made, found, settings, draws),
+                None => drawn(statistic, pair, source, found, settings, draws),
             };
             (found, effect, null)
         }
@@ -298,21 +351,41 @@ fn is_plain(statistic: Statistic, settings: &Settings) -> bool {
 fn drawn(
     statistic: Statistic,
     pair: &Pair,
-    made: Made,
+    source: Source<'_>,
     observed: f64,
     settings: &Settings,
     draws: &Draws,
 ) -> Null {
+    let (made, of) = match source {
+        Source::Bins(made) => (made, pair),
+        Source::Categories(apart) => (Made::Given, apart),
+    };
+    let special = match settings.missing {
+        Missing::Bin => 2,
+        Missing::Drop => 0,
+    };
+    let in_bins = |a: &[u64], b: &[u64]| {
+        if matches!(source, Source::Bins(_)) {
+            return (a.to_vec(), b.to_vec());
+        }
+        let (a, b) = unseen_together(a, b, special);
+        if !settings.merge {
+            return (a, b);
+        }
+        let merged = merge_small_cells(&a, &b, COCHRAN);
+        (merged.reference, merged.current)
+    };
     let found = tables_in(
-        &pair.reference,
-        &pair.current,
+        &of.reference,
+        &of.current,
         made,
         &[observed],
         draws,
         |_, a, b| {
+            let (reference, current) = in_bins(a, b);
             let drawn = Pair {
-                reference: a.to_vec(),
-                current: b.to_vec(),
+                reference,
+                current,
                 ..*pair
             };
             // Without bound is farther than anything observed.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::settings::Settings;
 use super::spread::means;
+use super::ties::Tied;
 use super::{Found, Null};
 use crate::query::NumberRows;
+use crate::reference::two_sample::Draws;
 use crate::stats::mean_shift::{self, Moments};
 use crate::stats::quantile_shift::shift;
 use crate::stats::score::Digits;
@@ -24,9 +26,10 @@ pub(super) fn measure(
     reference: &NumberRows,
     current: &NumberRows,
     settings: &Settings,
+    draws: &Draws,
 ) -> Option<Found> {
     let (a, b) = (Sorted::new(&reference.values), Sorted::new(&current.values));
-    let (ours, theirs) = (Spread::of(a.finite())?, Spread::of(b.finite())?);
+    let (ours, theirs) = spreads(a.finite(), b.finite())?;
     let mut parameters = BTreeMap::new();
     let mut interval = |low: f64, high: f64| {
         parameters.insert("low".to_owned(), low.to_string());
@@ -66,19 +69,27 @@ pub(super) fn measure(
             (value, effect, Null::of_p(p_value), moved)
         }
         Statistic::VarianceShift => {
-            let found = ratio(&ours, &theirs, CONFIDENCE)?;
-            interval(found.low, found.high);
-            let p_value = brown_forsythe(&a, &b)?.p_value;
-            let log = found.ratio.max(f64::MIN_POSITIVE).ln();
-            let effect = (log * log - found.log_standard_error.powi(2))
-                .max(0.0)
-                .sqrt();
+            let found = ratio(&ours, &theirs, CONFIDENCE);
+            if let Some(found) = &found {
+                interval(found.low, found.high);
+            }
+            // Of too few rows for an interval, and of a side that is constant.
+            let plain = (now.deviation / before.deviation).powi(2);
+            let (value, p_value) = match brown_forsythe(&a, &b) {
+                Some(test) => (plain.min(f64::MAX), test.p_value),
+                // Neither side varies: no spread has changed.
+                None if before.deviation == 0.0 && now.deviation == 0.0 => (1.0, 1.0),
+                None => return None,
+            };
+            let log = value.max(f64::MIN_POSITIVE).ln();
+            let error = found.map_or(0.0, |found| found.log_standard_error);
+            let effect = (log * log - error * error).max(0.0).sqrt();
             let moved = format!(
                 "deviation {} → {}",
                 Digits(before.deviation, 4),
                 Digits(now.deviation, 4)
             );
-            (found.ratio, effect, Null::of_p(p_value), moved)
+            (value, effect, Null::of_p(p_value), moved)
         }
         Statistic::QuantileShift => {
             let found = shift(&a, &b, settings.quantile, CONFIDENCE)?;
@@ -87,8 +98,16 @@ pub(super) fn measure(
             // The interval is ± z standard errors around the difference.
             let z = 1.959_963_984_540_054;
             let error = (high / 2.0 - low / 2.0) / z;
+            let tied = Tied::of(a.finite(), b.finite());
             let p_value = if found.difference == 0.0 {
                 1.0
+            } else if let Some(tied) = tied {
+                // Between values that repeat a quantile jumps, whatever the interval around it.
+                let share = settings.quantile;
+                let apart = |a: &[u64], b: &[u64]| {
+                    (tied.quantile(b, share) - tied.quantile(a, share)).abs()
+                };
+                tied.exchanged(draws, apart).p_value
             } else if error > 0.0 {
                 // So many degrees of freedom that it is the normal distribution.
                 2.0 * student_tail(found.difference.abs() / error, 1e9)
@@ -127,6 +146,22 @@ pub(super) fn measure(
         parameters,
         moved,
     })
+}
+
+/// Both spreads. Where values lie far from zero beside what they differ by, their means are taken from a value of the
+/// reference: differences are all that is asked of them, and floats near the values may be as far apart as those.
+fn spreads(a: &[f64], b: &[f64]) -> Option<(Spread, Spread)> {
+    const FAR: f64 = (1 << 20) as f64;
+    let (ours, theirs) = (Spread::of(a)?, Spread::of(b)?);
+    let center = a[a.len() / 2];
+    let near =
+        |spread: &Spread| (spread.mean - center).abs().max(spread.deviation) * FAR < center.abs();
+    if !(near(&ours) && near(&theirs)) {
+        return Some((ours, theirs));
+    }
+    let from_center =
+        |rows: &[f64]| Spread::of(&rows.iter().map(|x| x - center).collect::<Vec<_>>());
+    from_center(a).zip(from_center(b))
 }
 
 /// p-value where no value is off its sample's constant: all rows of one side lie on one side of the other's, which one

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::settings::Settings;
+use super::ties::Tied;
 use super::{Found, Null};
 use crate::query::NumberRows;
-use crate::stats::anderson_darling::{Variant, anderson_darling};
-use crate::stats::cramer_von_mises::cramer_von_mises;
+use crate::reference::two_sample::Draws;
+use crate::stats::anderson_darling::{self, Variant, anderson_darling};
+use crate::stats::cramer_von_mises::{self, cramer_von_mises};
 use crate::stats::histogram::Missing;
 use crate::stats::ks_exact::{PValue, ks};
 use crate::stats::mann_whitney::mann_whitney;
@@ -25,6 +27,7 @@ pub(super) fn measure(
     reference: &NumberRows,
     current: &NumberRows,
     settings: &Settings,
+    draws: &Draws,
 ) -> Option<Found> {
     let (a, b) = (
         order(reference, settings.missing),
@@ -37,6 +40,7 @@ pub(super) fn measure(
         parameters.insert("p".to_owned(), way.to_owned());
         Null::of_p(p.value)
     };
+    let tied = Tied::of(a.values(), b.values());
     // nm/(n + m): what turns a mean square gap into a statistic.
     let scale = n * m / (n + m);
     let (value, effect, null, moved) = match statistic {
@@ -58,21 +62,30 @@ pub(super) fn measure(
         Statistic::CramerVonMises => {
             let found = cramer_von_mises(&a, &b)?;
             let chance = CRAMER_VON_MISES_MEAN * (1.0 + 1.0 / (n + m));
-            let effect = ((found.statistic - chance).max(0.0) / scale).sqrt();
-            (
-                found.statistic,
-                effect,
-                how(found.p_value(settings.method)),
-                String::new(),
-            )
+            let (value, null) = match &tied {
+                // Mean ranks, which are what SciPy takes for ties, have a T of their own that grows with them.
+                Some(tied) => (
+                    cramer_von_mises::of_counts(&tied.reference, &tied.current),
+                    tied.exchanged(draws, cramer_von_mises::of_counts),
+                ),
+                None => (found.statistic, how(found.p_value(settings.method))),
+            };
+            let effect = ((value - chance).max(0.0) / scale).sqrt();
+            (value, effect, null, String::new())
         }
         Statistic::AndersonDarling => {
             let found = anderson_darling(&[&a, &b], Variant::Midrank)?;
             let effect = ((found.raw - ANDERSON_DARLING_MEAN).max(0.0) / scale).sqrt();
+            let null = match &tied {
+                Some(tied) => tied.exchanged(draws, anderson_darling::of_counts),
+                None => Null::of_p(found.limit_p()?),
+            };
+            // What is drawn is the raw statistic, and a threshold of that is none of the standardised one.
+            let threshold = None;
             (
                 found.statistic,
                 effect,
-                Null::of_p(found.limit_p()?),
+                Null { threshold, ..null },
                 String::new(),
             )
         }
