@@ -6,7 +6,7 @@ use super::{Applies, Data, Entry, Parameter, Statistic};
 const METHOD: Parameter = Parameter {
     name: "method",
     default: "auto",
-    meaning: "how the p-value is found: auto (exact for small samples), exact or asymptotic",
+    meaning: "how the p-value is found: auto (exact for small samples), exact (as far as the test can be counted out; `p` says what it was) or asymptotic",
 };
 const QUANTILE: Parameter = Parameter {
     name: "quantile",
