@@ -23,9 +23,9 @@ use super::{histogram, pairwise_distance, rbf_mmd, resample, worst_slice};
 
 /// Largest size that is looked at for a crossover.
 const LARGEST: usize = 1 << 24;
-/// Operations from which on a device is looked for, those of earlier calls included: less is done by a core in the time
-/// that it takes to open a device and to measure it, some tenths of a second.
-const WORTH_OPENING: u64 = 1_000_000_000;
+/// Operations beneath which `auto` does not ask for a device: a few milliseconds of a core, in which none is opened or
+/// measured. Whatever was done before, so that the same work has the same backend.
+const LITTLE: f64 = 1e8;
 
 /// What made a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -92,8 +92,6 @@ pub struct Compute {
     rates: Mutex<Measured>,
     /// Where what was measured is kept.
     folder: Option<PathBuf>,
-    /// Operations that were done before there was a device.
-    without: AtomicU64,
     cpu: AtomicU64,
     gpu: AtomicU64,
     fallbacks: AtomicU64,
@@ -128,7 +126,6 @@ impl Compute {
             calibration: OnceLock::new(),
             rates: Mutex::default(),
             folder: None,
-            without: AtomicU64::new(0),
             cpu: AtomicU64::new(0),
             gpu: AtomicU64::new(0),
             fallbacks: AtomicU64::new(0),
@@ -266,23 +263,13 @@ impl Compute {
         match self.choice {
             Choice::Cpu => Backend::Cpu,
             Choice::Gpu => Backend::Gpu,
-            Choice::Auto if !self.worth_opening(work) => Backend::Cpu,
+            Choice::Auto if work.operations < LITTLE => Backend::Cpu,
             // Without a device there is nothing to measure.
             Choice::Auto => match (self.calibration(), self.rates(kernel)) {
                 (Some(calibration), Some(rates)) => rates.faster(calibration, work),
                 _ => Backend::Cpu,
             },
         }
-    }
-
-    /// Whether a device is open, or what was asked for by now would have been worth one.
-    fn worth_opening(&self, work: Work) -> bool {
-        if self.device.get().is_some() {
-            return true;
-        }
-        let more = work.operations as u64;
-        let before = self.without.fetch_add(more, Ordering::Relaxed);
-        before.saturating_add(more) >= WORTH_OPENING
     }
 
     /// Does a piece of work where it belongs, on the CPU if the device will not.
@@ -404,14 +391,12 @@ mod tests {
     }
 
     #[test]
-    fn no_device_is_opened_for_little_work_but_for_much_of_it() {
+    fn no_device_is_opened_for_little_work() {
         let compute = Compute::new(Choice::Auto);
-        let work = Kernel::RbfMmd.work_at(100);
-        let calls = WORTH_OPENING / work.operations as u64;
-        for _ in 0..calls {
+        for _ in 0..100 {
+            let work = Kernel::RbfMmd.work_at(100);
             assert_eq!(compute.choose(Kernel::RbfMmd, work), Backend::Cpu);
-            assert!(compute.device.get().is_none(), "no device was opened");
         }
-        assert!(compute.worth_opening(work));
+        assert!(compute.device.get().is_none(), "no device was opened");
     }
 }

@@ -162,7 +162,10 @@ impl File {
                     .map_err(failed)?
             }
             Format::Csv => {
-                let options = CsvReadOptions::new().file_extension("");
+                // So that the file is not cut inside of a quoted text.
+                let options = CsvReadOptions::new()
+                    .file_extension("")
+                    .newlines_in_values(true);
                 // The first line is only the first of one partition.
                 let alone = self::session();
                 let schema = header(&file, &alone, &self.address(&alone).await?).await?;
@@ -257,10 +260,15 @@ fn bucket(url: &Url) -> Result<(Arc<dyn ObjectStore>, ObjectPath), QueryError> {
     Ok((Arc::from(objects), path))
 }
 
-/// A session that reads values instead of believing a file's statistics: of those NaN is left out, and a column whose
-/// smallest and largest value are the same would be taken for a constant, its NaN with it.
+/// A session that reads values instead of believing a file's statistics: of those NaN is left out. A column whose
+/// smallest and largest value are the same would be taken for a constant, its NaN with it, and rows that are NaN would be
+/// passed over by `WHERE x > 100`, although NaN is larger than any number there.
 pub(super) fn honest() -> SessionConfig {
-    SessionConfig::new().with_collect_statistics(false)
+    let mut config = SessionConfig::new().with_collect_statistics(false);
+    let parquet = &mut config.options_mut().execution.parquet;
+    parquet.pruning = false;
+    parquet.enable_page_index = false;
+    config
 }
 
 /// One partition and no splitting of files, so that rows come in the file's order; plain strings, so that a text

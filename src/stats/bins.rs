@@ -181,7 +181,9 @@ impl Binning {
             met.retain(|&times| times > 0);
             met.sort_unstable_by_key(|&times| std::cmp::Reverse(times));
             let complete = cells.closed && met.len() == cells.categories.len();
-            let no_room = reference.unseen > 0 && cells.categories.len() >= MAX_CATEGORIES;
+            // In a closed domain no category was left out.
+            let no_room =
+                !cells.closed && reference.unseen > 0 && cells.categories.len() >= MAX_CATEGORIES;
             binning
                 .expected
                 .expect(&met, categories, reference.unseen, no_room, complete);

@@ -84,6 +84,16 @@ pub fn of_counts(reference: &[u64], current: &[u64]) -> f64 {
     n * m / ((n + m) * (n + m)) * sum.value()
 }
 
+/// [`of_counts`] of two samples of rows.
+pub fn of_rows(reference: &Sorted, current: &Sorted) -> f64 {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    pairs(reference.values(), current.values(), |_, ties| {
+        ours.push(ties[0] as u64);
+        theirs.push(ties[1] as u64);
+    });
+    of_counts(&ours, &theirs)
+}
+
 impl CramerVonMises {
     /// The chance of a T at least this large when both samples come from one distribution, rows independent.
     ///

@@ -47,6 +47,8 @@ struct Null {
     threshold: Option<f64>,
     draws: Option<u32>,
     extrapolated: bool,
+    /// Whether a p-value as small as the level can come out of it.
+    served: bool,
 }
 
 impl Null {
@@ -57,6 +59,7 @@ impl Null {
             threshold: None,
             draws: None,
             extrapolated: false,
+            served: true,
         }
     }
 }
@@ -68,6 +71,7 @@ impl From<Surprise> for Null {
             threshold: surprise.threshold,
             draws: surprise.draws,
             extrapolated: surprise.extrapolated,
+            served: surprise.threshold.is_some(),
         }
     }
 }
@@ -196,7 +200,14 @@ fn score(
         false_alarms_per_week: None,
     });
     let p = null.p_value;
-    (score.verdict, score.reason) = if p > level {
+    (score.verdict, score.reason) = if p > level && !null.served {
+        let text = format!(
+            "{name} {value}: p {p:.1e} of {} draws; a level of {level:.2e} takes at least {:.0}",
+            null.draws.unwrap_or(0),
+            (1.0 / level).ceil() - 1.0
+        );
+        (Verdict::InsufficientData, text)
+    } else if p > level {
         (
             Verdict::Ok,
             format!("{name} {value}: p {p:.3} is above {level:.2e}"),

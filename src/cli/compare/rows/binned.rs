@@ -300,7 +300,8 @@ fn of_pair(
             )
         }
         Statistic::ChiSquared
-            if settings.correction != contingency::Correction::None || settings.merge =>
+            if (settings.correction != contingency::Correction::None || settings.merge)
+                && !source.has_unseen() =>
         {
             let test =
                 contingency::chi_squared(&pair.reference, &pair.current, settings.correction)?;

@@ -17,6 +17,8 @@ use crate::stats::variance_shift::{brown_forsythe, ratio};
 use crate::stats::welch::welch;
 use crate::stats::{Statistic, student_tail};
 
+/// Of two or three rows the distances from their median say nothing of how far others would lie.
+const FEWEST_FOR_A_SPREAD: f64 = 4.0;
 /// Confidence of the intervals that are shown.
 const CONFIDENCE: f64 = 0.95;
 
@@ -73,14 +75,26 @@ pub(super) fn measure(
             if let Some(found) = &found {
                 interval(found.low, found.high);
             }
-            // Of too few rows for an interval, and of a side that is constant.
-            let plain = (now.deviation / before.deviation).powi(2);
-            let (value, p_value) = match brown_forsythe(&a, &b) {
-                Some(test) => (plain.min(f64::MAX), test.p_value),
-                // Neither side varies: no spread has changed.
-                None if before.deviation == 0.0 && now.deviation == 0.0 => (1.0, 1.0),
-                None => return None,
+            if ours.n < FEWEST_FOR_A_SPREAD || theirs.n < FEWEST_FOR_A_SPREAD {
+                return None;
+            }
+            let plain = (now.deviation / before.deviation).powi(2).min(f64::MAX);
+            let (value, null) = match (before.deviation > 0.0, now.deviation > 0.0) {
+                (true, true) => (plain, Null::of_p(brown_forsythe(&a, &b)?.p_value)),
+                // No spread has changed.
+                (false, false) => (1.0, Null::of_p(1.0)),
+                // Of a constant nothing is off its median, so that the test finds nothing within and everything between.
+                _ => (
+                    plain,
+                    match Tied::of(a.finite(), b.finite(), draws) {
+                        Some(tied) => tied.exchanged(draws, tied.around_median()),
+                        None => Null::of_p(brown_forsythe(&a, &b)?.p_value),
+                    },
+                ),
             };
+            // What was drawn is no ratio, and a threshold of it none of ratios.
+            let threshold = None;
+            let null = Null { threshold, ..null };
             let log = value.max(f64::MIN_POSITIVE).ln();
             let error = found.map_or(0.0, |found| found.log_standard_error);
             let effect = (log * log - error * error).max(0.0).sqrt();
@@ -89,7 +103,7 @@ pub(super) fn measure(
                 Digits(before.deviation, 4),
                 Digits(now.deviation, 4)
             );
-            (value, effect, Null::of_p(p_value), moved)
+            (value, effect, null, moved)
         }
         Statistic::QuantileShift => {
             let found = shift(&a, &b, settings.quantile, CONFIDENCE)?;
@@ -98,21 +112,20 @@ pub(super) fn measure(
             // The interval is ± z standard errors around the difference.
             let z = 1.959_963_984_540_054;
             let error = (high / 2.0 - low / 2.0) / z;
-            let tied = Tied::of(a.finite(), b.finite());
-            let p_value = if found.difference == 0.0 {
-                1.0
-            } else if let Some(tied) = tied {
-                // Between values that repeat a quantile jumps, whatever the interval around it.
-                let share = settings.quantile;
-                let apart = |a: &[u64], b: &[u64]| {
-                    (tied.quantile(b, share) - tied.quantile(a, share)).abs()
-                };
-                tied.exchanged(draws, apart).p_value
+            let null = if found.difference == 0.0 {
+                Null::of_p(1.0)
+            } else if let Some(tied) = Tied::of(a.finite(), b.finite(), draws) {
+                // Between values that repeat a quantile jumps, whatever the interval around it. What is drawn is no
+                // difference of quantiles, and a threshold of it none of those.
+                let threshold = None;
+                let null = tied.exchanged(draws, tied.around_quantile(settings.quantile));
+                Null { threshold, ..null }
             } else if error > 0.0 {
                 // So many degrees of freedom that it is the normal distribution.
-                2.0 * student_tail(found.difference.abs() / error, 1e9)
+                let p_value = 2.0 * student_tail(found.difference.abs() / error, 1e9);
+                Null::of_p(p_value.clamp(0.0, 1.0))
             } else {
-                constants(found.difference, ours.n, theirs.n)
+                Null::of_p(constants(found.difference, ours.n, theirs.n))
             };
             let unit = if before.deviation > 0.0 {
                 before.deviation
@@ -127,12 +140,7 @@ pub(super) fn measure(
                 Digits(found.reference, 4),
                 Digits(found.current, 4)
             );
-            (
-                found.difference,
-                effect,
-                Null::of_p(p_value.clamp(0.0, 1.0)),
-                moved,
-            )
+            (found.difference, effect, null, moved)
         }
         _ => return None,
     };

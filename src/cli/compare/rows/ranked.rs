@@ -40,7 +40,7 @@ pub(super) fn measure(
         parameters.insert("p".to_owned(), way.to_owned());
         Null::of_p(p.value)
     };
-    let tied = Tied::of(a.values(), b.values());
+    let tied = Tied::of(a.values(), b.values(), draws);
     // nm/(n + m): what turns a mean square gap into a statistic.
     let scale = n * m / (n + m);
     let (value, effect, null, moved) = match statistic {
@@ -60,7 +60,7 @@ pub(super) fn measure(
             (value, effect, null, moved)
         }
         Statistic::CramerVonMises => {
-            let found = cramer_von_mises(&a, &b)?;
+            let mut found = cramer_von_mises(&a, &b)?;
             let chance = CRAMER_VON_MISES_MEAN * (1.0 + 1.0 / (n + m));
             let (value, null) = match &tied {
                 // Mean ranks, which are what SciPy takes for ties, have a T of their own that grows with them.
@@ -68,7 +68,10 @@ pub(super) fn measure(
                     cramer_von_mises::of_counts(&tied.reference, &tied.current),
                     tied.exchanged(draws, cramer_von_mises::of_counts),
                 ),
-                None => (found.statistic, how(found.p_value(settings.method))),
+                None => {
+                    found.statistic = cramer_von_mises::of_rows(&a, &b);
+                    (found.statistic, how(found.p_value(settings.method)))
+                }
             };
             let effect = ((value - chance).max(0.0) / scale).sqrt();
             (value, effect, null, String::new())
