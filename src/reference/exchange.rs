@@ -53,10 +53,10 @@ pub(crate) struct Pool {
 impl Pool {
     /// `None` where the reference has as many rows as the window, or more, and all of its categories have a bin of their
     /// own. Which of them have one is luck otherwise, of which a truth that is estimated from the reference shows too
-    /// little: there rows are exchanged as far as categories are known. Where all have one rows drawn from the reference alone keep
-    /// what they promise: with windows of 1,000 rows and a hundred categories, shares in proportion to 1/k, at a nominal
-    /// 5 % PSI spoke in 4 % of quiet windows with references of 1,000 and 2,000 rows, but in 1 % with 500 rows and in
-    /// 49 % with 100 (χ²: 6, 6, 2 and 33 %).
+    /// little: there rows are exchanged as far as categories are known. Where all have one, rows drawn from the reference
+    /// alone keep what they promise: with windows of 1,000 rows and a hundred categories, shares in proportion to 1/k, at a
+    /// nominal 5 % PSI spoke in 4 % of quiet windows with references of 1,000 and 2,000 rows, but in 1 % with 500 rows and
+    /// in 49 % with 100 (χ²: 6, 6, 2 and 33 %).
     pub fn of_small(
         cells: &CategoricalCells,
         reference: &CategoricalProfile,
