@@ -25,7 +25,7 @@ use super::{histogram, pairwise_distance, rbf_mmd, resample, worst_slice};
 const LARGEST: usize = 1 << 24;
 /// Operations beneath which `auto` does not ask for a device: a few milliseconds of a core, in which none is opened or
 /// measured. Whatever was done before, so that the same work has the same backend.
-const LITTLE: f64 = 1e8;
+const LITTLE: f64 = 5e7;
 
 /// What made a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
