@@ -16,8 +16,8 @@ pub const LENGTH_BITS: u32 = 12;
 pub const ELEMENT_CELLS: usize = 8;
 
 /// The Euclidean length of a list of numbers, rounded to [`LENGTH_BITS`] binary digits: vectors that were divided by their
-/// length have the length 1, with however many digits they were written, and what the last digits leave is no drift. NaN if one of them is, else infinite if one is or the length is beyond what
-/// `f64` holds; 0 of an empty list. Terms are added in their order, so the same list gives the same bits.
+/// length have the length 1, with however many digits they were written, and what the last digits leave is no drift. NaN if
+/// one of them is, else infinite if one is or the length is beyond what `f64` holds; 0 of an empty list. Terms are added in their order, so the same list gives the same bits.
 ///
 /// ```
 /// use driftline::profile::vector::length;

@@ -1,8 +1,10 @@
-//! Labels exchanged: the null of a categorical column whose reference has fewer rows than the window.
+//! Labels exchanged: the null of a categorical column whose reference has fewer rows than the window, or more categories
+//! than bins.
 //!
 //! A reference chooses its own bins: the categories that it met have one, the most frequent of them one of their own, and
 //! all others are *unseen*. All of this is luck in part, and a truth that is estimated from the reference alone cannot
-//! know what the reference missed. With many rows that is little; with fewer than the window has it decides the score.
+//! know what the reference missed, nor how much of a choice among like categories was chance. With many rows the first is
+//! little; with fewer than the window has it decides the score.
 //! Then the window is what knows more, and both sides are asked: under no drift with independent rows the labels of the
 //! pooled rows could have fallen in any way, so tables with the margins of both sides are drawn by *category*, and for
 //! each of them bins are chosen anew, by its own reference, exactly as `stats::bins` chooses them.
