@@ -2,7 +2,12 @@
 //! thousand.
 //!
 //! The file is not ours to ship. Where `ADULT_DATA` names UCI's `adult.data` (32,561 lines, ", " between cells, no
-//! header) the test runs; elsewhere it says that it did not.
+//! header) the test runs; elsewhere it says that it did not. The Python package `fairness` 0.1.8 holds the same rows as
+//! `fairness/data/raw/adult.csv`, with a header and "," between cells.
+//!
+//! The p-values of the Kolmogorov–Smirnov test were published as Kolmogorov's limit gives them: 0.512 for a distance of
+//! 0.0116. The exact ones are the same to three digits. What SciPy calls asymptotic today, the law of one sample of
+//! nm/(n + m) rows, is not: 0.508.
 
 use std::collections::BTreeMap;
 
@@ -115,7 +120,8 @@ fn judge(reference: &[Vec<&str>], current: &[Vec<&str>]) -> BTreeMap<&'static st
                         .collect()
                 };
                 let found = ks(&numbers(reference), &numbers(current)).expect("rows");
-                let p = found.p_value(Method::Asymptotic).expect("a p-value");
+                let p = found.p_value(Method::Exact).expect("a p-value");
+                assert!(p.exact, "{column}");
                 (found.distance, p.value)
             } else {
                 let mut counts: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
