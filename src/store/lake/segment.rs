@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use super::buffer::whole_numbers;
 use super::objects::{LakeError, damaged, new_path};
@@ -21,6 +22,9 @@ use crate::store::error::StoreError;
 const GROUP_ROWS: usize = 32 * 1024;
 /// Parquet's own default: stronger levels cost much and save little on numbers.
 const ZSTD_LEVEL: i32 = 1;
+/// What scans ask for by range. No other column tells its smallest and largest value: Parquet leaves NaN out of them, and a
+/// query for `x > 100` would pass over row groups whose NaN, larger than any number, it must find.
+const WITH_STATISTICS: [&str; 4] = ["ts", "watermark", "version", "id"];
 
 /// A segment that is not yet in the catalogue.
 pub(super) struct NewSegment {
@@ -68,11 +72,15 @@ fn write(
     let ids: Vec<&str> = ids.into_iter().flatten().flatten().collect();
 
     let compression = ZstdLevel::try_new(ZSTD_LEVEL).map_err(|error| damaged(&path, error))?;
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(compression))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .build();
+        .set_statistics_enabled(EnabledStatistics::None);
+    for column in WITH_STATISTICS {
+        let column = ColumnPath::from(column);
+        properties = properties.set_column_statistics_enabled(column, EnabledStatistics::Chunk);
+    }
+    let properties = properties.build();
     let mut body = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut body, rows.schema(), Some(properties))
         .map_err(|error| damaged(&path, error))?;
@@ -116,4 +124,55 @@ fn sorted(batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
     let mut order: Vec<u32> = (0..count).collect();
     order.sort_unstable_by_key(|row| (times[*row as usize], offsets[*row as usize]));
     take_record_batch(&rows, &UInt32Array::from(order))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    use super::*;
+
+    /// A smallest and a largest value that leave NaN out must not be there for a reader to believe.
+    #[test]
+    fn only_what_scans_ask_for_has_a_smallest_and_a_largest_value() {
+        let wholes = || Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef;
+        let texts = || Arc::new(StringArray::from(vec!["a", "b"])) as ArrayRef;
+        let rows = RecordBatch::try_from_iter([
+            ("version", texts()),
+            ("id", texts()),
+            ("ts", wholes()),
+            ("watermark", wholes()),
+            ("offset", wholes()),
+            (
+                "x",
+                Arc::new(Float64Array::from(vec![5.0, f64::NAN])) as ArrayRef,
+            ),
+        ])
+        .expect("columns of two rows");
+        let pair = Pair {
+            kind: Kind::Rows,
+            model: "m".to_owned(),
+            partition: Partition {
+                topic: "t".to_owned(),
+                partition: 0,
+            },
+        };
+        let segment = write(pair, "rows/m/1.parquet".to_owned(), &[rows], 0).expect("a segment");
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&segment.body).expect("a file");
+        let file = SerializedFileReader::new(file).expect("Parquet");
+        let group = file.metadata().row_group(0);
+        let told: Vec<&str> = (0..group.num_columns())
+            .map(|at| group.column(at))
+            .filter(|column| {
+                let told = column.statistics();
+                told.is_some_and(|told| told.min_bytes_opt().is_some())
+            })
+            .map(|column| column.column_descr().name())
+            .collect();
+        assert_eq!(told, ["version", "id", "ts", "watermark"]);
+    }
 }
