@@ -82,8 +82,12 @@ impl Sql {
     /// Learns a layout from a file, with no rules, and counts the file with it: `name` stands for both from now on.
     ///
     /// # Errors
-    /// [`QueryError`]: the file cannot be read, or has no rows.
+    /// [`QueryError`]: the name is taken, or the file cannot be read, or has no rows.
     pub async fn add_reference_file(&mut self, name: &str, file: &File) -> Result<(), QueryError> {
+        if self.names.layout(name).is_ok() {
+            let name = name.to_owned();
+            return Err(QueryError::ReferenceTwice { name });
+        }
         // Times and identities are not profiled, so they need not be in order.
         let columns = column_names(file, None).await?.into_iter();
         let columns: Vec<String> = columns

@@ -213,6 +213,12 @@ async fn mistakes_are_sentences() {
         refused(&sql, "SELECT profile(n, 'x') FROM t").await,
         "the statement has no answer: there is no layout \"x\"; there is none"
     );
+    sql.add_reference_file("r", &file).await.expect("readable");
+    let twice = sql.add_reference_file("r", &file).await;
+    assert_eq!(
+        twice.expect_err("it is there").to_string(),
+        "there are two references \"r\"; give one of them another name"
+    );
     let unknown = refused(&sql, "SELECT m FROM t").await;
     assert!(
         unknown.starts_with("the statement has no answer: ")

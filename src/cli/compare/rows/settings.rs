@@ -1,6 +1,7 @@
 //! Values of parameters: text to meaning, with a sentence for what is not understood.
 
 use super::super::asked::Asked;
+use crate::stats::Statistic;
 use crate::stats::contingency::Correction;
 use crate::stats::histogram::{Closed, Missing, Outer, Rule, Unseen};
 use crate::stats::ks_exact::Method;
@@ -44,6 +45,13 @@ pub enum Scale {
     None,
 }
 
+/// The first is what every statistic with a scale has.
+const SCALES: [(&str, Scale); 3] = [
+    ("reference", Scale::Reference),
+    ("evidently", Scale::Evidently),
+    ("none", Scale::None),
+];
+
 impl Settings {
     /// # Errors
     /// A sentence that names the parameter, its value and what may be written.
@@ -58,6 +66,10 @@ impl Settings {
             word.one("method", (), &[("exact", ()), ("rank-binned", ())])?;
         }
         let number = |name, default| share(name, word.text(name), default);
+        let scales = match asked.statistic {
+            Statistic::Wasserstein => SCALES.as_slice(),
+            _ => &SCALES[..1],
+        };
         Ok(Self {
             bins: bins(word.text("bins"))?,
             over_both: word.one("over", false, &[("reference", false), ("both", true)])?,
@@ -110,15 +122,7 @@ impl Settings {
                 ],
             )?,
             robust: word.one("robust", false, &[("none", false), ("deequ", true)])?,
-            scale: word.one(
-                "scale",
-                Scale::Reference,
-                &[
-                    ("reference", Scale::Reference),
-                    ("evidently", Scale::Evidently),
-                    ("none", Scale::None),
-                ],
-            )?,
+            scale: word.one("scale", Scale::Reference, scales)?,
             correction: word.one(
                 "yates",
                 Correction::None,
@@ -237,7 +241,6 @@ fn smoothing(text: Option<&str>) -> anyhow::Result<Smoothing> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Statistic;
 
     fn read(statistic: Statistic, parameters: &[(&str, &str)]) -> anyhow::Result<Settings> {
         let parameters = parameters
@@ -289,6 +292,13 @@ mod tests {
         refused(
             &[("smoothing", "floor")],
             "smoothing=floor is not understood",
+        );
+        assert!(read(Statistic::Wasserstein, &[("scale", "none")]).is_ok());
+        let shift = read(Statistic::MeanShift, &[("scale", "none")]);
+        let error = shift.expect_err("it is always scaled").to_string();
+        assert_eq!(
+            error,
+            "scale=none is not understood; write one of: reference"
         );
         refused(
             &[("missing", "ignore")],
