@@ -6,17 +6,20 @@
 //! equal profiles have equal bytes.
 
 use super::categorical::MAX_TEXT_BYTES;
-use super::distinct::{Distinct, KEPT};
+use super::distinct::{COUNTED, Distinct, Hashed, NAMED};
 use super::layout::Layout;
 use super::missing::Missing;
 use super::numeric::NumericProfile;
 use super::{ColumnProfile, MAX_ROWS, Profile, ProfileError};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The first version, which is still how a profile is stored whose samples of texts have no other counts than those of the
+/// names that they keep: what was stored once is stored the same for ever.
+const NAMES_ONLY: u8 = 1;
 
 pub(super) fn write(profile: &Profile) -> Vec<u8> {
     let mut out = Writer {
-        bytes: vec![VERSION],
+        bytes: vec![version(profile)],
     };
     out.bytes.extend_from_slice(&profile.layout.to_le_bytes());
     out.varint(profile.rows.into());
@@ -40,6 +43,18 @@ pub(super) fn write(profile: &Profile) -> Vec<u8> {
     }
     out.distinct(&profile.unknown_fields);
     out.bytes
+}
+
+fn version(profile: &Profile) -> u8 {
+    let texts = profile.columns.iter().filter_map(|column| match column {
+        ColumnProfile::Numeric(_) => None,
+        ColumnProfile::Categorical(column) => Some(&column.examples),
+    });
+    let mut samples = texts.chain([&profile.unknown_fields]);
+    match samples.all(|sample| sample.others().is_empty()) {
+        true => NAMES_ONLY,
+        false => VERSION,
+    }
 }
 
 pub(super) fn read(bytes: &[u8], layout: &Layout) -> Result<Profile, ProfileError> {
@@ -94,6 +109,10 @@ pub(super) fn read(bytes: &[u8], layout: &Layout) -> Result<Profile, ProfileErro
     }
     profile.unknown_fields = input.distinct()?;
     input.require(input.at == bytes.len(), "bytes follow the end")?;
+    input.require(
+        bytes.first() == Some(&version(&profile)),
+        "it is stored as another version would be",
+    )?;
     Ok(profile)
 }
 
@@ -173,11 +192,19 @@ impl Writer {
 
     fn distinct(&mut self, distinct: &Distinct) {
         self.varint(distinct.total().into());
-        self.varint(distinct.kept().len() as u128);
-        for (name, count) in distinct.kept() {
+        self.varint(distinct.named().len() as u128);
+        for (name, count) in distinct.named() {
             self.varint(name.len() as u128);
             self.bytes.extend_from_slice(name.as_bytes());
             self.varint(count.into());
+        }
+        if self.bytes.first() == Some(&NAMES_ONLY) {
+            return;
+        }
+        self.varint(distinct.others().len() as u128);
+        for other in distinct.others() {
+            self.bytes.extend_from_slice(&other.hash.to_le_bytes());
+            self.varint(other.count.into());
         }
     }
 }
@@ -199,7 +226,7 @@ impl<'a> Reader<'a> {
     /// The version, checked, and the layout's fingerprint.
     fn header(&mut self) -> Result<u64, ProfileError> {
         let found = self.byte()?;
-        if found != VERSION {
+        if ![NAMES_ONLY, VERSION].contains(&found) {
             return Err(ProfileError::Version {
                 found,
                 expected: VERSION,
@@ -346,7 +373,7 @@ impl<'a> Reader<'a> {
     fn distinct(&mut self) -> Result<Distinct, ProfileError> {
         let total = self.varint()?;
         let kept = self.count()?;
-        self.require(kept <= KEPT as u64, "too many names are kept")?;
+        self.require(kept <= NAMED as u64, "too many names are kept")?;
         let mut names = Vec::new();
         for _ in 0..kept {
             let length = self.count()?;
@@ -358,9 +385,20 @@ impl<'a> Reader<'a> {
             })?;
             names.push((name.to_owned(), self.count()?));
         }
+        let kept = match self.bytes.first() {
+            Some(&NAMES_ONLY) => 0,
+            _ => self.count()?,
+        };
+        self.require(kept <= COUNTED as u64, "too many counts are kept")?;
+        let mut others = Vec::new();
+        for _ in 0..kept {
+            let hash = u64::from_le_bytes(self.array()?);
+            let count = self.count()?;
+            others.push(Hashed { hash, count });
+        }
         let distinct = u64::try_from(total)
             .ok()
-            .and_then(|total| Distinct::from_stored(total, names));
+            .and_then(|total| Distinct::from_stored(total, names, others));
         distinct.ok_or(ProfileError::Damaged {
             at: self.at,
             what: "its kept names are not a sample of all names",

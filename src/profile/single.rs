@@ -141,7 +141,7 @@ mod tests {
             Profile::layout_of(&[9; 20]),
             Err(ProfileError::Version {
                 found: 9,
-                expected: 1
+                expected: 2
             })
         );
     }

@@ -153,7 +153,7 @@ fn split(
 ) -> (Vec<u64>, bool) {
     let mut examples = reference.examples.clone();
     examples.merge(&window.examples);
-    let kept: Vec<u64> = examples.kept().map(|(_, count)| count.max(1)).collect();
+    let kept: Vec<u64> = examples.counts().collect();
     let sum = sum(&kept);
     if sum == outside {
         return (kept, true);

@@ -260,7 +260,8 @@ impl Accumulator for ProfileAccumulator {
             ColumnProfile::Numeric(_) => 0,
             ColumnProfile::Categorical(column) => {
                 let names = column.examples.names();
-                names.iter().map(|(name, _)| name.len() + 24).sum()
+                let names: usize = names.iter().map(|(name, _)| name.len()).sum();
+                names + 24 * column.examples.counts().count()
             }
         });
         let cells = self.column.layout.columns.iter().map(|column| {
