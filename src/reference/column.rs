@@ -7,7 +7,7 @@ use super::overdispersion::{self, Overdispersion};
 use crate::profile::{
     CategoricalProfile, Cells, ColumnProfile, LayoutColumn, Missing, NumericCells, NumericProfile,
 };
-use crate::stats::bins::{Binning, DEFAULT_CATEGORIES};
+use crate::stats::bins::Binning;
 use crate::stats::mean_shift::Moments;
 use crate::stats::wasserstein::Support;
 
@@ -59,7 +59,6 @@ impl Prepared {
                 ranks: None,
                 fitted_cells: None,
                 unseen: None,
-                chosen: None,
             },
             binning,
             overdispersion: None,
@@ -76,10 +75,6 @@ impl Prepared {
             }
             (Cells::Categorical(_), ColumnProfile::Categorical(texts)) => {
                 prepared.evidence.unseen = prepared.expected_unseen(texts, profile);
-                let met = texts.cells.iter().copied().filter(|count| *count > 0);
-                let met: Vec<u64> = met.collect();
-                let own = met.len().min(DEFAULT_CATEGORIES);
-                prepared.evidence.chosen = (own < met.len()).then_some((met, own));
                 prepared.evidence.reference = prepared.evidence.bins.clone();
                 prepared.evidence.blocks = blocks
                     .iter()
@@ -229,10 +224,10 @@ impl Prepared {
         }
     }
 
-    /// The reference by bin, to be compared with a window of these: of unseen and other categories it is expected to have
-    /// no more than the window has.
+    /// The reference by bin, to be compared with a window of these: of unseen categories it is expected to have no more
+    /// than the window has.
     pub fn beside(&self, bins: &[u64]) -> Vec<u64> {
-        if self.evidence.unseen.is_none() && self.binning.expected.other == 0 {
+        if self.evidence.unseen.is_none() {
             return self.evidence.bins.clone();
         }
         let mut beside = Vec::new();

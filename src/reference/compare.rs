@@ -132,8 +132,7 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
     };
     // Nothing is drawn from the reference for what is asked of exchanged rows. Whether rows may be exchanged its source
     // says, which is had without a draw.
-    let exchange = Exchange::of_small(column, before, profile)
-        .filter(|_| calibrate(Vec::new()).source.of_rows());
+    let exchange = Exchange::of(column, before, profile, calibrate(Vec::new()).source);
     let mut of_reference = drawn(&statistics);
     match exchange {
         None => {}
@@ -166,28 +165,37 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
         .collect()
 }
 
-/// What is exchanged between a reference and a window that has more rows.
+/// What is exchanged between a reference and a window.
 enum Exchange {
     Categories(Pool),
     Ranks,
 }
 
 impl Exchange {
-    fn of_small(
+    /// Where rows are independent as far as anybody knows: the labels of texts, and the ranks of numbers where the window
+    /// has more rows. Where blocks have shown how independent they are (φ), rows drawn from the reference carry that; they
+    /// are exchanged only if the window has more of them.
+    fn of(
         column: &LayoutColumn,
         before: &ColumnProfile,
         now: &ColumnProfile,
+        source: ThresholdSource,
     ) -> Option<Self> {
+        let is_small = before.rows() < now.rows();
+        let is_alone = source == ThresholdSource::AssumesIndependence;
+        if !source.of_rows() {
+            return None;
+        }
         match (&column.cells, before, now) {
             (
                 Cells::Categorical(cells),
                 ColumnProfile::Categorical(before),
                 ColumnProfile::Categorical(now),
-            ) => Pool::of_small(cells, before, now).map(Self::Categories),
+            ) => (is_alone || is_small).then(|| Self::Categories(Pool::new(cells, before, now))),
             (Cells::Numeric(_), ColumnProfile::Numeric(numbers), ColumnProfile::Numeric(_)) => {
                 // A constant has no ranks to exchange: whatever is not it has moved as far as can be.
                 let spread = support(numbers).is_some_and(|support| support.min < support.max);
-                (spread && before.rows() < now.rows()).then_some(Self::Ranks)
+                (spread && is_small).then_some(Self::Ranks)
             }
             _ => None,
         }

@@ -22,9 +22,6 @@ pub(crate) struct Evidence {
     pub fitted_cells: Option<usize>,
     /// Where the share of unseen categories is an estimate.
     pub unseen: Option<Unseen>,
-    /// The reference by category, and how many of them, the most frequent, have a bin of their own; `None` where all
-    /// have.
-    pub chosen: Option<(Vec<u64>, usize)>,
 }
 
 /// The order and positions of a numeric column's atoms.

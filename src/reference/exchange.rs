@@ -1,19 +1,21 @@
-//! Labels exchanged: the null of a categorical column whose reference has fewer rows than the window, or more categories
-//! than bins.
+//! Labels exchanged: the null of a categorical column whose rows count as independent.
 //!
-//! A reference chooses its own bins: the categories that it met have one, the most frequent of them one of their own, and
-//! all others are *unseen*. All of this is luck in part, and a truth that is estimated from the reference alone cannot
-//! know what the reference missed, nor how much of a choice among like categories was chance. With many rows the first is
-//! little; with fewer than the window has it decides the score.
-//! Then the window is what knows more, and both sides are asked: under no drift with independent rows the labels of the
-//! pooled rows could have fallen in any way, so tables with the margins of both sides are drawn by *category*, and for
-//! each of them bins are chosen anew, by its own reference, exactly as `stats::bins` chooses them.
+//! A reference chooses its own bins: the categories that it met have one, as many as the layout has room for, and all
+//! others are *unseen*. That is luck in part, and a truth that is estimated from the reference alone cannot know what the
+//! reference missed, nor which categories are like others but for luck. So both sides are asked: under no drift with
+//! independent rows the labels of the pooled rows could have fallen in any way, so tables with the margins of both sides
+//! are drawn by *category*, and for each of them bins are chosen anew, by its own reference, exactly as `stats::bins`
+//! chooses them.
 //!
 //! Exact for every number of rows, as far as the categories are known. Those of the layout are. Texts outside the layout
-//! are a category each, and of these a profile keeps some with exact counts, a fair sample of the different texts (see
+//! are a category each, and of these a profile keeps the counts of some, a fair sample of the different texts (see
 //! `profile::distinct`): where they are all of them nothing is left open, else the sizes of the others are supposed (see
 //! `split`). In a closed domain other texts are no categories: a row of them is unseen whichever side it is on.
 //! So are null and wrong type bins of their own, which nobody chooses.
+//!
+//! What rows drawn from the reference alone would say instead, at a nominal 5 %, both sides of 1,000 rows: with a hundred
+//! categories, shares in proportion to 1/k, PSI spoke in 0.5 % of quiet windows and the largest change of a share in 5.5 %;
+//! with two hundred in 0 and 8.5 %. Of a hundred rows beside windows of a thousand PSI spoke in 49 %.
 //!
 //! **Invariant:** a function of counts, level and seed. A value exceeds its threshold where, and only where, its p-value is
 //! at most the level. Rows count as independent: where blocks of the reference know better, this null is not asked (see
@@ -27,16 +29,15 @@ use super::null::draws_for;
 use super::redraw::below;
 use super::sequential::{Drawn, Sequential};
 use super::shuffle;
-use crate::profile::layout::MAX_CATEGORIES;
 use crate::profile::{CategoricalCells, CategoricalProfile};
 use crate::stats::Statistic;
-use crate::stats::bins::{DEFAULT_CATEGORIES, Expected};
+use crate::stats::bins::{Expected, left_out};
 
 /// Bins after those of the categories: null, wrong type, unseen.
 const SPECIAL: usize = 3;
-/// Most categories that rows outside the layout are split into, as many as two layouts have: every one costs time in
-/// every draw. Where there are more the pieces are larger.
-const MOST_OUTSIDE: usize = 2 * MAX_CATEGORIES;
+/// Most categories that rows outside the layout are split into where they are not all known: every one costs time in every
+/// draw. Where there are more the pieces are larger.
+const MOST_OUTSIDE: usize = 8_192;
 
 /// The rows of both sides by category.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,35 +45,27 @@ pub(crate) struct Pool {
     /// By category, none of them empty, then null, wrong type, and what can have no category.
     rows: Vec<u64>,
     window_rows: u64,
-    /// Categories that a reference can tell apart; what it met beyond them is unseen.
-    most: usize,
+    /// Which categories a reference can have bins for.
+    room: Room,
     /// How many categories a reference has to meet for nothing new to come; `None` where something always can.
     complete: Option<usize>,
     /// Whether the categories of all rows are known.
     known: bool,
 }
 
-impl Pool {
-    /// `None` where the reference has as many rows as the window, or more, and all of its categories have a bin of their
-    /// own. Which of them have one is luck otherwise, of which a truth that is estimated from the reference shows too
-    /// little: there rows are exchanged as far as categories are known. Where all have one, rows drawn from the reference
-    /// alone keep what they promise: with windows of 1,000 rows and a hundred categories, shares in proportion to 1/k, at a
-    /// nominal 5 % PSI spoke in 4 % of quiet windows with references of 1,000 and 2,000 rows, but in 1 % with 500 rows and
-    /// in 49 % with 100 (χ²: 6, 6, 2 and 33 %).
-    pub fn of_small(
-        cells: &CategoricalCells,
-        reference: &CategoricalProfile,
-        window: &CategoricalProfile,
-    ) -> Option<Self> {
-        let rows = |side: &CategoricalProfile| side.values().saturating_add(side.missing.total());
-        let met = reference.cells.iter().filter(|count| **count > 0).count();
-        // Where the layout itself had no room, what the reference met beyond it is only supposed, and what is supposed
-        // spoke in 12 % of quiet windows: rows drawn from the reference speak less often than promised there.
-        let chosen = met > DEFAULT_CATEGORIES && reference.unseen == 0;
-        (chosen || rows(reference) < rows(window)).then(|| Self::new(cells, reference, window))
-    }
+/// Which categories a reference can tell apart; what it met beyond them is unseen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// All that it met.
+    ForAll,
+    /// As many, those that it met most.
+    Most(usize),
+    /// The first so many of the pool: a layout that it did not choose.
+    First(usize),
+}
 
-    fn new(
+impl Pool {
+    pub fn new(
         cells: &CategoricalCells,
         reference: &CategoricalProfile,
         window: &CategoricalProfile,
@@ -86,6 +79,14 @@ impl Pool {
             .filter(|&rows| rows > 0)
             .collect();
         let outside = both(reference.unseen, window.unseen);
+        // A layout that this reference chose has the texts that it met most; without texts outside it, all of them.
+        let room = if reference.unseen == 0 {
+            Room::ForAll
+        } else if left_out(cells, reference).is_some() {
+            Room::Most(cells.categories.len())
+        } else {
+            Room::First(rows.len())
+        };
         let mut known = true;
         if !cells.closed {
             let (pieces, all) = split(outside, reference, window);
@@ -101,12 +102,7 @@ impl Pool {
         Self {
             rows,
             window_rows: both(window.values(), window.missing.total()),
-            // A reference with texts outside its own layout had more of them than the layout has room for.
-            most: if reference.unseen > 0 {
-                cells.categories.len()
-            } else {
-                usize::MAX
-            },
+            room,
             complete: cells.closed.then_some(cells.categories.len()),
             known,
         }
@@ -126,8 +122,10 @@ impl Pool {
     pub fn judge(mut self, observed: &[(Statistic, f64)], level: f64, seed: u128) -> Vec<Drawn> {
         let rng = &mut Pcg64Mcg::new(seed);
         // Equally frequent categories get their bins in this order, and where they stand must not say whose they are.
-        for at in (1..self.categories()).rev() {
-            self.rows.swap(at, below(rng, at + 1));
+        if !matches!(self.room, Room::First(_)) {
+            for at in (1..self.categories()).rev() {
+                self.rows.swap(at, below(rng, at + 1));
+            }
         }
         let values: Vec<f64> = observed.iter().map(|(_, value)| *value).collect();
         let mut drawing = Sequential::new(&values, level, draws_for(level));
@@ -237,8 +235,9 @@ struct Sides<'a> {
     current: Vec<u64>,
     /// Categories that the reference met, most frequent first.
     met: Vec<usize>,
-    /// How often.
+    /// How often, and those that it has no bin for.
     times: Vec<u64>,
+    left_out: Vec<u64>,
     /// By bin.
     expected: Expected,
     bins: Vec<u64>,
@@ -254,6 +253,7 @@ impl<'a> Sides<'a> {
             current: none(),
             met: Vec::new(),
             times: Vec::new(),
+            left_out: Vec::new(),
             expected: Expected::default(),
             bins: Vec::new(),
             beside: Vec::new(),
@@ -276,26 +276,29 @@ impl<'a> Sides<'a> {
     fn choose(&mut self) {
         let (pool, reference) = (self.pool, &self.reference);
         let categories = pool.categories();
+        let (first, most) = match pool.room {
+            Room::ForAll => (categories, categories),
+            Room::Most(most) => (categories, most),
+            Room::First(first) => (first, first),
+        };
         self.met.clear();
-        self.met
-            .extend((0..categories).filter(|&at| reference[at] > 0));
+        self.met.extend((0..first).filter(|&at| reference[at] > 0));
         self.met
             .sort_unstable_by_key(|&at| (Reverse(reference[at]), at));
-        self.met.truncate(pool.most);
-        let met = self.met.len();
-        let cells = met.min(DEFAULT_CATEGORIES) + usize::from(met > DEFAULT_CATEGORIES);
+        self.left_out.clear();
+        self.left_out.extend(
+            self.met
+                .drain(most.min(self.met.len())..)
+                .map(|at| reference[at]),
+        );
+        let cells = self.met.len();
         self.times.clear();
         self.times.extend(self.met.iter().map(|&at| reference[at]));
         let unseen = reference[..categories].iter().sum::<u64>() - self.times.iter().sum::<u64>();
-        let no_room = unseen > 0 && pool.most >= MAX_CATEGORIES;
+        let left_out = Some(self.left_out.as_slice()).filter(|left_out| !left_out.is_empty());
         self.expected.cells = cells;
-        self.expected.expect(
-            &self.times,
-            DEFAULT_CATEGORIES,
-            unseen,
-            no_room,
-            pool.complete == Some(met),
-        );
+        self.expected
+            .expect(&self.times, unseen, left_out, pool.complete == Some(cells));
         for (side, bins) in [
             (reference, &mut self.expected.counts),
             (&self.current, &mut self.bins),
@@ -304,7 +307,7 @@ impl<'a> Sides<'a> {
             bins.resize(cells, 0);
             let mut unseen: u64 = side[..categories].iter().sum();
             for (rank, &at) in self.met.iter().enumerate() {
-                bins[rank.min(DEFAULT_CATEGORIES)] += side[at];
+                bins[rank] += side[at];
                 unseen -= side[at];
             }
             bins.extend_from_slice(&side[categories..]);

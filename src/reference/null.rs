@@ -19,10 +19,10 @@
 //! quantiles (see `fitted`, which also says how that is done without rows). Statistics of ranks have no bins to refit:
 //! the layout's cells stand.
 //!
-//! A reference with fewer rows than the window cannot say what it missed: categories, or values beyond its own; and of
-//! more categories than bins no reference says how many it chose by luck. Where
-//! rows would be redrawn and there is no closed form, the rows of both sides are exchanged instead (see `exchange`, and
-//! `exchanged_ranks` for statistics of ranks), with φ taken as 1. Bins of numbers miss nothing, being refitted.
+//! No reference can say which categories it missed or met by luck; one with fewer rows than the window cannot say what lies
+//! beyond its values. Where rows would be redrawn, the rows of both sides are exchanged instead (see `exchange`, and
+//! `exchanged_ranks` for statistics of ranks): of categories where nothing is known of φ, of both where the window has
+//! more rows, with φ taken as 1. Bins of numbers miss nothing, being refitted.
 
 use rand_pcg::Pcg64Mcg;
 use statrs::distribution::{ChiSquared, ContinuousCDF};

@@ -158,7 +158,6 @@ fn evidence(reference: &[u64], blocks: Vec<Vec<u64>>, cuts: &[f64]) -> Evidence 
         // The cuts are those of many days, not of this reference.
         fitted_cells: None,
         unseen: None,
-        chosen: None,
     }
 }
 

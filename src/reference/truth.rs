@@ -27,49 +27,9 @@ enum Bins {
     /// Categories: both sides are redrawn.
     Given {
         source: Multinomial,
-        categories: Categories,
+        /// The share of unseen ones, as uncertain as it is, and as it was drawn last.
+        unseen: Option<(Unseen, f64)>,
     },
-}
-
-struct Categories {
-    /// The share of unseen ones, as uncertain as it is, and as it was drawn last.
-    unseen: Option<(Unseen, f64)>,
-    /// Where only the most frequent have a bin of their own: which they are is chosen anew.
-    chosen: Option<Chosen>,
-}
-
-/// The most frequent categories of a pseudo-reference. Those that are frequent by luck make the bin of all others look
-/// smaller than it is; every reference does this, so every pseudo-reference must.
-struct Chosen {
-    /// How many categories there are, and how many have a bin of their own.
-    all: usize,
-    own: usize,
-    /// The bin of each category.
-    bin: Vec<usize>,
-    /// Counts by category, then by special bin.
-    drawn: Vec<u64>,
-}
-
-impl Chosen {
-    fn choose(&mut self) {
-        let mut order: Vec<usize> = (0..self.all).collect();
-        // Stable, as the bins of a reference are.
-        order.sort_by_key(|category| std::cmp::Reverse(self.drawn[*category]));
-        for (rank, category) in order.into_iter().enumerate() {
-            self.bin[category] = rank.min(self.own);
-        }
-    }
-
-    fn count(&self, out: &mut [u64]) {
-        out.fill(0);
-        let (categories, special) = self.drawn.split_at(self.all);
-        for (&bin, count) in self.bin.iter().zip(categories) {
-            out[bin] += count;
-        }
-        for (out, count) in out[self.own + 1..].iter_mut().zip(special) {
-            *out = *count;
-        }
-    }
 }
 
 impl Truth {
@@ -82,22 +42,9 @@ impl Truth {
                 if let Some(unseen) = &evidence.unseen {
                     known[unseen.place] = 0;
                 }
-                let chosen = evidence.chosen.as_ref().map(|(categories, own)| {
-                    let special = known.split_off(own + 1);
-                    known = categories.iter().copied().chain(special).collect();
-                    Chosen {
-                        all: categories.len(),
-                        own: *own,
-                        bin: vec![0; categories.len()],
-                        drawn: vec![0; known.len()],
-                    }
-                });
                 Bins::Given {
                     source: Multinomial::new(&known),
-                    categories: Categories {
-                        unseen: evidence.unseen.map(|unseen| (unseen, 0.0)),
-                        chosen,
-                    },
+                    unseen: evidence.unseen.map(|unseen| (unseen, 0.0)),
                 }
             }
         };
@@ -116,18 +63,10 @@ impl Truth {
         match &mut self.bins {
             // `out` holds the reference's own counts from the beginning.
             Bins::Fitted(fitted) => fitted.draw_truth(phi, rng),
-            Bins::Given { source, categories } => {
-                let Categories { unseen, chosen } = categories;
+            Bins::Given { source, unseen } => {
                 let expected = unseen.map_or(0, |(unseen, _)| unseen.expected);
                 let known = (rows - expected as f64).max(0.0);
-                let into = chosen
-                    .as_mut()
-                    .map_or(&mut *out, |chosen| chosen.drawn.as_mut_slice());
-                source.draw(clumps(known, phi), known, into, rng);
-                if let Some(chosen) = chosen {
-                    chosen.choose();
-                    chosen.count(out);
-                }
+                source.draw(clumps(known, phi), known, out, rng);
                 if let Some((unseen, share)) = unseen {
                     *share = unseen.draw_share(phi, rng);
                     out[unseen.place] = expected;
@@ -142,19 +81,12 @@ impl Truth {
         let units = clumps(rows, phi);
         match &mut self.bins {
             Bins::Fitted(fitted) => fitted.draw_window(units, out, rng),
-            Bins::Given { source, categories } => {
-                let Categories { unseen, chosen } = categories;
+            Bins::Given { source, unseen } => {
                 let new = unseen.map_or(0, |(_, share)| {
                     Binomial::new(units, share).map_or(0, |law| law.sample(rng).min(units))
                 });
                 let known = units - new;
-                let into = chosen
-                    .as_mut()
-                    .map_or(&mut *out, |chosen| chosen.drawn.as_mut_slice());
-                source.draw(known, known as f64, into, rng);
-                if let Some(chosen) = chosen {
-                    chosen.count(out);
-                }
+                source.draw(known, known as f64, out, rng);
                 if let Some((unseen, _)) = unseen {
                     out[unseen.place] = new;
                 }
@@ -168,11 +100,7 @@ impl Truth {
 mod tests {
     use super::*;
 
-    fn categories(
-        bins: &[u64],
-        chosen: Option<(Vec<u64>, usize)>,
-        unseen: Option<Unseen>,
-    ) -> Evidence {
+    fn categories(bins: &[u64], unseen: Option<Unseen>) -> Evidence {
         Evidence {
             bins: bins.to_vec(),
             reference: bins.to_vec(),
@@ -181,37 +109,13 @@ mod tests {
             ranks: None,
             fitted_cells: None,
             unseen,
-            chosen,
         }
-    }
-
-    #[test]
-    fn the_most_frequent_of_a_pseudo_reference_have_bins_of_their_own() {
-        // Six categories of 10 rows, two with a bin of their own; 4 rows are null.
-        let evidence = categories(&[10, 10, 40, 4, 0, 0], Some((vec![10; 6], 2)), None);
-        let mut truth = Truth::new(&evidence, &[Statistic::Psi], 1);
-        let (mut reference, mut window) = ([0; 6], [0; 6]);
-        let (mut own, mut others) = (0.0, 0.0);
-        for _ in 0..400 {
-            truth.draw_reference(1.0, 64.0, &mut reference);
-            truth.draw_window(1.0, 640.0, &mut window);
-            assert_eq!(
-                (reference.iter().sum::<u64>(), window.iter().sum::<u64>()),
-                (64, 640)
-            );
-            assert!(reference[0] >= reference[1]);
-            own += (reference[0] + reference[1]) as f64 / 400.0;
-            others += (window[0] + window[1]) as f64 / 4_000.0;
-        }
-        // Chosen by luck: some 25 rows in the reference, 20 in windows of its size.
-        assert!(own > 23.5, "{own}");
-        assert!((others - 20.0).abs() < 0.6, "{others}");
     }
 
     #[test]
     fn unseen_categories_are_expected_by_the_reference_and_drawn_for_windows() {
         let unseen = Unseen::new(4, 20, 10, 100);
-        let evidence = categories(&[50, 30, 0, 0, 20], None, unseen);
+        let evidence = categories(&[50, 30, 0, 0, 20], unseen);
         let mut truth = Truth::new(&evidence, &[Statistic::Psi], 1);
         let (mut reference, mut window) = ([0; 5], [0; 5]);
         let mut mean = 0.0;

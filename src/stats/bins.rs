@@ -11,29 +11,31 @@
 //! scaled down to keep the total. Categories of the layout that the reference never met are `unseen` for it. In a
 //! domain that is declared complete and was met completely nothing new can come, and nothing is added.
 //!
-//! **Categories by luck.** Where a reference chooses the most frequent of its categories, some of them were frequent by
-//! luck: beside it every window has fewer of them and more of all others, without any drift. By Robbins' estimate (1956,
-//! the same that Good's is a case of) categories that were met c times have (c + 1)·N₍c+1₎/N₍c₎ rows each in the long run,
+//! **Categories by luck.** Every category that the reference met has a bin of its own, as long as the layout has room for
+//! it. Of more categories than that the layout has the most frequent, and some of them were frequent by luck: beside the
+//! reference every window has fewer of them and more of all others, without any drift. By Robbins' estimate (1956, the
+//! same that Good's is a case of) categories that were met c times have (c + 1)·N₍c+1₎/N₍c₎ rows each in the long run,
 //! where N₍c₎ categories were met c times; summed over all that were met more often than c times, what luck added is
-//! (c + 1)·N₍c+1₎ rows. So many more may be in `other`, and in `unseen` where the layout had no room for all categories.
+//! (c + 1)·N₍c+1₎ rows. So many more may be `unseen` then. How many categories of about that size are among the unseen ones
+//! is known from the sample of them that a profile keeps (`profile::distinct`).
 //!
 //! That new texts *can* come does not mean that they must: beside a window that has fewer of them, the reference is
 //! expected to have no more than the window's share, and no fewer than it counted (see [`Expected`]). So a sample
 //! compared with itself has not moved, however rare its categories are.
 
 use crate::profile::layout::MAX_CATEGORIES;
-use crate::profile::{CategoricalCells, Cells, ColumnProfile, LayoutColumn, NumericCells};
+use crate::profile::{
+    CategoricalCells, CategoricalProfile, Cells, ColumnProfile, LayoutColumn, NumericCells,
+};
 
 /// Numeric bins where nothing else is asked for.
 pub const DEFAULT_BINS: usize = 10;
-/// Categories with a bin of their own; the rest share `other`.
-pub const DEFAULT_CATEGORIES: usize = 50;
 /// Digits of a number in a label, where they tell all edges apart.
 const LABEL_DIGITS: usize = 6;
 /// Longest category in a label, in characters.
 const LABEL_CHARS: usize = 60;
 /// Labels with a meaning of their own: a category of that name is shown in quotes.
-const RESERVED: [&str; 5] = ["", "null", "wrong type", "unseen", "other"];
+const RESERVED: [&str; 4] = ["", "null", "wrong type", "unseen"];
 
 /// How one column's cells are grouped for comparison with one reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub struct Binning {
     pub expected: Expected,
 }
 
-/// A reference's counts, and how many rows of unseen and other categories among them would be no surprise.
+/// A reference's counts, and how many rows of unseen categories among them would be no surprise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expected {
     /// As counted, by bin; `unseen` is the last one.
@@ -59,14 +61,11 @@ pub struct Expected {
     pub cells: usize,
     /// Rows of unseen categories that are expected; 0 where nothing new can come, or bins are ranges of numbers.
     pub unseen: u64,
-    /// Rows that categories with a bin of their own have by luck, and that belong to `other`, the last bin of categories.
-    pub other: u64,
 }
 
 impl Expected {
     /// The counts to compare `current` with: `unseen` has the window's own share, at least what was counted there and
-    /// at most what is expected, and the categories make room for it in proportion; then `other` likewise, with what the
-    /// categories before it have by luck. Adds up to the reference's rows.
+    /// at most what is expected, and the categories make room for it in proportion. Adds up to the reference's rows.
     pub fn beside(&self, current: &[u64], out: &mut Vec<u64>) {
         out.clear();
         out.extend_from_slice(&self.counts);
@@ -74,70 +73,76 @@ impl Expected {
         if current.len() != self.counts.len() || current.is_empty() {
             return;
         }
-        let unseen = self.counts[last];
-        self.make_room(
-            current,
-            out,
-            self.cells,
-            last,
-            self.unseen.max(unseen) - unseen,
-        );
-        if self.other > 0 && self.cells > 0 {
-            let other = self.cells - 1;
-            self.make_room(current, out, other, other, self.other);
-        }
-    }
-
-    /// Moves at most `most` rows from the first `from` bins to `to`, no more than the window's share asks for.
-    fn make_room(&self, current: &[u64], out: &mut [u64], from: usize, to: usize, most: u64) {
+        let most = self.unseen.max(self.counts[last]) - self.counts[last];
         if most == 0 {
             return;
         }
-        let rows = |counts: &[u64]| counts.iter().map(|&count| u128::from(count)).sum::<u128>();
         // Down to whole rows; what does not fit is more than is expected.
-        let share = u128::from(current[to]) * rows(&self.counts) / rows(current).max(1);
+        let share = u128::from(current[last]) * rows(&self.counts) / rows(current).max(1);
         let share = u64::try_from(share).unwrap_or(u64::MAX);
-        let there = rows(&out[..from]);
-        let missing = share.clamp(out[to], out[to].saturating_add(most)) - out[to];
+        let there = rows(&out[..self.cells]);
+        let missing = share.clamp(out[last], out[last].saturating_add(most)) - out[last];
         let missing = missing.min(u64::try_from(there).unwrap_or(u64::MAX));
-        take_evenly(&mut out[..from], missing);
-        out[to] += missing;
+        take_evenly(&mut out[..self.cells], missing);
+        out[last] += missing;
     }
 
-    /// What a reference lets one expect of the categories that it met, `met` times each, most often first: `own` of them
-    /// have a bin of their own. `unseen` rows were counted beside them, because the layout had `no_room` for their
-    /// categories or does not know them; `complete`: nothing can come that was not met.
-    pub fn expect(&mut self, met: &[u64], own: usize, unseen: u64, no_room: bool, complete: bool) {
-        self.other = if met.len() > own {
-            by_luck(met, own)
-        } else {
-            0
-        };
-        self.unseen = if complete {
-            0
-        } else if no_room {
-            unseen.saturating_add(by_luck(met, met.len()))
-        } else {
-            met.iter().filter(|&&times| times == 1).count() as u64
+    /// What a reference lets one expect of the categories that it met, `met` times each. `unseen` rows were counted beside
+    /// them, because the layout had no room for their categories (`left_out` of them, so many times each, or a fair sample)
+    /// or does not know them; `complete`: nothing can come that was not met.
+    pub fn expect(&mut self, met: &[u64], unseen: u64, left_out: Option<&[u64]>, complete: bool) {
+        self.unseen = match left_out {
+            _ if complete => 0,
+            Some(left_out) => unseen.saturating_add(by_luck(met, unseen, left_out)),
+            None => met.iter().filter(|&&times| times == 1).count() as u64,
         };
     }
 }
 
-/// Rows that the first `kept` categories have because they were chosen for having many: with c the least of their counts,
-/// c·N where N categories a unit were met about so often, as seen from c to c + √c. Where few were met so often that is an
-/// upper estimate rather than a lower one: of a bin that may have a little more, less is said.
-fn by_luck(met: &[u64], kept: usize) -> u64 {
-    let Some(&least) = kept.checked_sub(1).and_then(|last| met.get(last)) else {
+/// Rows that categories have because they were chosen for having many, `met` times each. Those that were met c times or
+/// more have c·N₍c₎ rows by luck; the least count was had by some that were chosen and some that were not, so what is
+/// between the two c counts in proportion. Of those not chosen the sample `left_out` tells, which stands for all that have
+/// the `unseen` rows.
+fn by_luck(met: &[u64], unseen: u64, left_out: &[u64]) -> u64 {
+    let Some(&least) = met.iter().min() else {
         return 0;
     };
-    let reach = least.isqrt().max(1);
-    let so_often = met
+    let sampled = unseen as f64 / rows(left_out).max(1) as f64;
+    // N₍c₎ is smooth within a quarter of the deviation √c that luck gives.
+    let reach = least.isqrt() / 4;
+    let near = |counts: &[u64], times: u64, reach: u64| {
+        let near = counts.iter().filter(|&&met| met.abs_diff(times) <= reach);
+        near.count() as f64
+    };
+    let by_luck = |times: u64| {
+        let so_often = near(met, times, reach) + sampled * near(left_out, times, reach);
+        times as f64 * so_often / (2 * reach + 1) as f64
+    };
+    let chosen = near(met, least, 0);
+    let chosen = chosen / (chosen + sampled * near(left_out, least, 0));
+    let luck = chosen * by_luck(least) + (1.0 - chosen) * by_luck(least.saturating_add(1));
+    (luck.round() as u64).min(u64::try_from(rows(met)).unwrap_or(u64::MAX))
+}
+
+fn rows(counts: &[u64]) -> u128 {
+    counts.iter().map(|&count| u128::from(count)).sum()
+}
+
+/// The categories of a reference that its layout has no room for, so many times each, or a fair sample of them: `None`
+/// where it has room, and where it was not chosen by this reference, or it would have those that were met most.
+pub(crate) fn left_out(
+    cells: &CategoricalCells,
+    reference: &CategoricalProfile,
+) -> Option<Vec<u64>> {
+    if cells.closed || reference.unseen == 0 || cells.categories.len() < MAX_CATEGORIES {
+        return None;
+    }
+    let least = reference.cells.iter().min()?;
+    let left_out: Vec<u64> = reference.examples.counts().collect();
+    left_out
         .iter()
-        .filter(|&&times| times >= least && times <= least.saturating_add(reach))
-        .count() as u128;
-    let rows = (u128::from(least) * so_often).div_ceil(u128::from(reach));
-    let all: u128 = met[..kept].iter().map(|&times| u128::from(times)).sum();
-    u64::try_from(rows.min(all)).unwrap_or(u64::MAX)
+        .all(|times| times <= least)
+        .then_some(left_out)
 }
 
 /// All cells of a column ungrouped, for rank statistics; special bins aside, in the order of [`Binning`].
@@ -148,45 +153,31 @@ pub struct FineCounts {
 }
 
 impl Binning {
-    /// At most `bins` bins of a numeric column; a categorical one gets [`DEFAULT_CATEGORIES`].
+    /// At most `bins` bins of a numeric column; a categorical one has a bin for each category that the reference met.
     ///
     /// Numeric bins end where the reference's quantiles at k/`bins` are met best: at the cell boundary whose
     /// cumulative count is closest to k·n/`bins`. A value that fills more than its share makes fewer bins; no cell
     /// bin is empty in the reference, unless it has no value at all.
     pub fn new(column: &LayoutColumn, reference: &ColumnProfile, bins: usize) -> Self {
-        Self::with_limits(column, reference, bins, DEFAULT_CATEGORIES)
-    }
-
-    /// As [`Binning::new`], with the number of categories that get a bin of their own.
-    pub fn with_limits(
-        column: &LayoutColumn,
-        reference: &ColumnProfile,
-        bins: usize,
-        categories: usize,
-    ) -> Self {
         let mut binning = match &column.cells {
             Cells::Numeric(cells) => Self::numeric(cells, reference.cells(), bins),
-            Cells::Categorical(cells) => Self::categorical(cells, reference.cells(), categories),
+            Cells::Categorical(cells) => Self::categorical(cells, reference.cells()),
         };
         binning.expected = Expected {
             counts: binning.counts(reference),
             cells: binning.cell_bins,
             unseen: 0,
-            other: 0,
         };
         if let (Cells::Categorical(cells), ColumnProfile::Categorical(reference)) =
             (&column.cells, reference)
         {
             let mut met: Vec<u64> = reference.cells.clone();
             met.retain(|&times| times > 0);
-            met.sort_unstable_by_key(|&times| std::cmp::Reverse(times));
             let complete = cells.closed && met.len() == cells.categories.len();
-            // In a closed domain no category was left out.
-            let no_room =
-                !cells.closed && reference.unseen > 0 && cells.categories.len() >= MAX_CATEGORIES;
+            let left_out = left_out(cells, reference);
             binning
                 .expected
-                .expect(&met, categories, reference.unseen, no_room, complete);
+                .expect(&met, reference.unseen, left_out.as_deref(), complete);
         }
         binning.reference_counts = binning.full();
         binning
@@ -240,28 +231,20 @@ impl Binning {
         }
     }
 
-    fn categorical(cells: &CategoricalCells, counts: &[u64], categories: usize) -> Self {
+    fn categorical(cells: &CategoricalCells, counts: &[u64]) -> Self {
         let mut met: Vec<usize> = (0..counts.len()).filter(|cell| counts[*cell] > 0).collect();
         // Stable: ties stay in the layout's order.
         met.sort_by_key(|cell| std::cmp::Reverse(counts[*cell]));
-        let own = if met.len() > categories {
-            categories
-        } else {
-            met.len()
-        };
-        let mut labels: Vec<String> = met[..own]
+        let mut labels: Vec<String> = met
             .iter()
             .map(|cell| category_label(&cells.categories[*cell]))
             .collect();
-        if own < met.len() {
-            labels.push("other".to_owned());
-        }
         let cell_bins = labels.len();
         labels.extend(["null", "wrong type", "unseen"].map(str::to_owned));
         let unseen = labels.len() - 1;
         let mut bin_of_cell = vec![unseen as u16; counts.len()];
         for (rank, cell) in met.into_iter().enumerate() {
-            bin_of_cell[cell] = rank.min(own) as u16;
+            bin_of_cell[cell] = rank as u16;
         }
         Self {
             bin_of_cell,

@@ -166,22 +166,22 @@ fn a_declared_domain_has_bins_of_its_own() {
 }
 
 #[test]
-fn rare_categories_share_a_bin() {
+fn categories_that_were_met_have_a_bin_each() {
     let (column, profile) = categorical(
         &[("a", 10), ("null", 40), ("c", 0), ("d", 10), ("e", 5)],
         0,
         false,
     );
-    let binning = Binning::with_limits(&column, &profile, 10, 2);
+    let binning = Binning::new(&column, &profile, 1);
     assert_eq!(
         binning.labels,
-        ["\"null\"", "a", "other", "null", "wrong type", "unseen"]
+        ["\"null\"", "a", "d", "e", "null", "wrong type", "unseen"]
     );
-    assert_eq!(binning.bin_of_cell, [1, 0, 5, 2, 2]);
-    assert_eq!(binning.counts(&profile), [40, 10, 15, 5, 4, 0]);
+    assert_eq!(binning.bin_of_cell, [1, 0, 6, 2, 3]);
+    assert_eq!(binning.counts(&profile), [40, 10, 10, 5, 5, 4, 0]);
     assert_eq!(
         binning.reference_counts,
-        [40, 10, 15, 5, 4, 0],
+        [40, 10, 10, 5, 5, 4, 0],
         "no singletons, nothing expected"
     );
 }
@@ -208,7 +208,7 @@ fn singletons_announce_the_unseen() {
 
 /// How many rows the most frequent of equally frequent categories have beyond what they get in the long run.
 #[track_caller]
-fn check_luck(categories: usize, rows: u64, kept: usize) {
+fn check_luck(categories: usize, rows: u64) {
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut counts = vec![0; categories];
     for _ in 0..rows {
@@ -218,46 +218,53 @@ fn check_luck(categories: usize, rows: u64, kept: usize) {
         counts[random as usize % categories] += 1;
     }
     counts.sort_unstable_by_key(|&count| std::cmp::Reverse(count));
-    let luck =
-        counts[..kept].iter().sum::<u64>() as f64 - rows as f64 * kept as f64 / categories as f64;
-    // What the layout has no room for is not known.
-    let found = by_luck(&counts[..kept.max(255.min(categories))], kept) as f64;
-    assert!((0.6..1.8).contains(&(found / luck)), "{found} of {luck}");
+    let left_out = counts.split_off(MAX_CATEGORIES);
+    let share = MAX_CATEGORIES as f64 / categories as f64;
+    let luck = counts.iter().sum::<u64>() as f64 - rows as f64 * share;
+    let sample: Vec<u64> = left_out.iter().copied().step_by(3).collect();
+    let found = by_luck(&counts, left_out.iter().sum(), &sample) as f64;
+    assert!((0.75..1.33).contains(&(found / luck)), "{found} of {luck}");
 }
 
 #[test]
 fn what_luck_added_to_the_most_frequent_is_known() {
-    check_luck(400, 3_000, 255);
-    check_luck(400, 30_000, 255);
-    check_luck(2_000, 20_000, 255);
-    check_luck(100, 3_000, 50);
-    check_luck(200, 100_000, 50);
+    check_luck(400, 3_000);
+    check_luck(400, 30_000);
+    check_luck(2_000, 20_000);
+    check_luck(300, 100_000);
 }
 
 #[test]
-fn other_categories_make_up_for_luck_and_no_more() {
-    let names: Vec<String> = (0..60).map(|i| format!("c{i:02}")).collect();
+fn unseen_categories_make_up_for_luck_and_no_more() {
+    let names: Vec<String> = (0..MAX_CATEGORIES).map(|i| format!("c{i:03}")).collect();
     let counted: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 20)).collect();
-    let (column, profile) = categorical(&counted, 0, false);
-    let binning = Binning::new(&column, &profile, 10);
-    let own = binning.counts(&profile);
-    let other = 50;
-    assert_eq!((own[other], binning.labels[other].as_str()), (200, "other"));
+    let unseen = |rows| {
+        let (column, profile) = categorical(&counted, rows, false);
+        let binning = Binning::new(&column, &profile, 10);
+        (binning.counts(&profile), binning)
+    };
+    // With room for all of them each category was met 20 times: none is new.
+    let (own, binning) = unseen(0);
+    let last = own.len() - 1;
+    assert_eq!(binning.reference_counts, own);
+    // A thousand rows of others, and as many more in the window: with equal counts that may be luck.
+    let (own, binning) = unseen(1_000);
     let mut beside = Vec::new();
-    let mut window = own.clone();
-    binning.expected.beside(&window, &mut beside);
+    binning.expected.beside(&own, &mut beside);
     assert_eq!(beside, own);
-    // A quarter of the texts instead of a sixth: with equal counts that may be luck.
-    window[other] += 100;
-    window[..other].iter_mut().for_each(|count| *count -= 2);
+    let mut window = own.clone();
+    window[last] += 1_000;
+    window[..last - 2].iter_mut().for_each(|count| *count -= 4);
+    let share = window[last] as f64 / window.iter().sum::<u64>() as f64;
     binning.expected.beside(&window, &mut beside);
-    assert_eq!(beside[other], 300);
-    assert_eq!(beside.iter().sum::<u64>(), own.iter().sum::<u64>());
-    // Sixty categories 20 times each, √20 is 4: at most 300 rows more.
+    let rows = own.iter().sum::<u64>();
+    assert_eq!(beside[last], (share * rows as f64) as u64);
+    assert_eq!(beside.iter().sum::<u64>(), rows);
+    // 255 categories 20 times each, 85 for each count from 19 to 21: at most 1,700 rows more.
     window = vec![0; own.len()];
-    window[other] = 1;
+    window[last] = 1;
     binning.expected.beside(&window, &mut beside);
-    assert_eq!(beside[other], 500);
+    assert_eq!(beside[last], 2_700);
 }
 
 /// All of a hundred rows are different: none is known to come again.
