@@ -34,14 +34,14 @@ use object_store::ObjectStore;
 use tokio_stream::StreamExt;
 
 use super::ids::{IdSet, IsOneOf};
-use super::snapshot::Part;
+use super::snapshot::{EVER, Part};
 use crate::event::Millis;
 use crate::store::lake::SegmentRow;
 
 /// The address under which a session knows the lake. Paths of segments are relative to it.
 pub(in crate::query) const LAKE_URL: &str = "lake://segments/";
 
-/// From this many rows on, a segment's own statistics (of row groups and pages) are asked before it is read: below,
+/// From this many rows on, a segment's own statistics (of row groups) are asked before it is read: below,
 /// asking costs more than reading.
 const ASK_STATISTICS_ROWS: u64 = 65_536;
 
@@ -110,9 +110,11 @@ impl Session {
         columns: &[usize],
         bounds: &Bounds,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>, DataFusionError> {
+        // A statement of somebody else's can ask for any range of any column, and statistics leave NaN out.
+        let is_ours = !bounds.has_all();
         let (large, small): (Vec<_>, Vec<_>) = segments
             .iter()
-            .partition(|segment| segment.rows >= ASK_STATISTICS_ROWS);
+            .partition(|segment| is_ours && segment.rows >= ASK_STATISTICS_ROWS);
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
         for (segments, is_large) in [(small, false), (large, true)] {
             if !segments.is_empty() {
@@ -198,6 +200,14 @@ impl Bounds {
             version: None,
             ids: None,
         }
+    }
+
+    /// Whether no record lies outside.
+    fn has_all(&self) -> bool {
+        self.ts == EVER
+            && self.known_by == Millis::MAX
+            && self.version.is_none()
+            && self.ids.is_none()
     }
 
     /// Over `schema`, which has `ts` and `watermark`.
