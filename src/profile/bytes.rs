@@ -389,7 +389,7 @@ impl<'a> Reader<'a> {
             Some(&NAMES_ONLY) => 0,
             _ => self.count()?,
         };
-        self.require(kept <= COUNTED as u64, "too many counts are kept")?;
+        self.require(kept <= (COUNTED - NAMED) as u64, "too many counts are kept")?;
         let mut others = Vec::new();
         for _ in 0..kept {
             let hash = u64::from_le_bytes(self.array()?);

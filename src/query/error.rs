@@ -127,8 +127,8 @@ pub enum QueryError {
     Sql { what: String },
     #[error("there are two tables {name:?}; give one of them another name")]
     TableTwice { name: String },
-    #[error("there are two references {name:?}; give one of them another name")]
-    ReferenceTwice { name: String },
+    #[error("the name {name:?} is taken, by a model or a reference; give this one another")]
+    NameTaken { name: String },
     #[error("the answer cannot be written")]
     Write(#[source] std::io::Error),
     #[error(transparent)]

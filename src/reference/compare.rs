@@ -132,7 +132,8 @@ fn compare_column(plan: &Plan, current: &Profile, name: &str) -> Vec<Score> {
     };
     // Nothing is drawn from the reference for what is asked of exchanged rows. Whether rows may be exchanged its source
     // says, which is had without a draw.
-    let exchange = Exchange::of(column, before, profile, calibrate(Vec::new()).source);
+    let source = calibrate(Vec::new()).source;
+    let exchange = Exchange::of(column, before, profile, source, plan.level);
     let mut of_reference = drawn(&statistics);
     match exchange {
         None => {}
@@ -172,17 +173,16 @@ enum Exchange {
 }
 
 impl Exchange {
-    /// Where rows are independent as far as anybody knows: the labels of texts, and the ranks of numbers where the window
-    /// has more rows. Where blocks have shown how independent they are (φ), rows drawn from the reference carry that; they
-    /// are exchanged only if the window has more of them.
+    /// Where rows are independent as far as anybody knows: the labels of texts (see [`Pool::of`]), and the ranks of numbers
+    /// where the window has more rows. Where blocks have shown how independent they are (φ), rows drawn from the reference
+    /// carry that; they are exchanged only if the window has more of them.
     fn of(
         column: &LayoutColumn,
         before: &ColumnProfile,
         now: &ColumnProfile,
         source: ThresholdSource,
+        level: f64,
     ) -> Option<Self> {
-        let is_small = before.rows() < now.rows();
-        let is_alone = source == ThresholdSource::AssumesIndependence;
         if !source.of_rows() {
             return None;
         }
@@ -191,11 +191,14 @@ impl Exchange {
                 Cells::Categorical(cells),
                 ColumnProfile::Categorical(before),
                 ColumnProfile::Categorical(now),
-            ) => (is_alone || is_small).then(|| Self::Categories(Pool::new(cells, before, now))),
+            ) => {
+                let is_alone = source == ThresholdSource::AssumesIndependence;
+                Pool::of(cells, before, now, is_alone, level).map(Self::Categories)
+            }
             (Cells::Numeric(_), ColumnProfile::Numeric(numbers), ColumnProfile::Numeric(_)) => {
                 // A constant has no ranks to exchange: whatever is not it has moved as far as can be.
                 let spread = support(numbers).is_some_and(|support| support.min < support.max);
-                (spread && is_small).then_some(Self::Ranks)
+                (spread && before.rows() < now.rows()).then_some(Self::Ranks)
             }
             _ => None,
         }

@@ -48,6 +48,7 @@ fn sides(reference: &[u64], window: &[u64], closed: bool) -> Sides {
         .filter(|&category| reference[category] > 0)
         .collect();
     met.sort_by_key(|&category| (Reverse(reference[category]), name(category)));
+    met.truncate(MAX_CATEGORIES);
     let cells = CategoricalCells {
         categories: met.into_iter().map(name).collect(),
         closed,
@@ -174,9 +175,11 @@ fn quiet_windows_of_many_categories_keep_the_level() {
 #[test]
 fn bins_are_chosen_as_the_comparison_chooses_them() {
     let rng = &mut Pcg64Mcg::new(3);
-    for (categories, rows) in [(10, 60), (30, 60), (200, 400)] {
+    // The last two have more categories than a layout.
+    for (categories, rows) in [(10, 60), (30, 60), (200, 400), (400, 3_000), (600, 3_000)] {
         let all = draw(categories, rows, rng);
-        let mut with_missing = sides(&all, &draw(categories, 1_000, rng), false);
+        let now = draw(categories, 5_000, rng);
+        let mut with_missing = sides(&all, &now, false);
         with_missing.reference.missing.null = 3;
         with_missing.window.missing.null = 40;
         with_missing.window.missing.wrong_type = 7;
@@ -185,6 +188,21 @@ fn bins_are_chosen_as_the_comparison_chooses_them() {
         let mut labelled = super::Sides::new(&pool);
         let met = with_missing.cells.categories.len();
         labelled.reference[..met].copy_from_slice(&with_missing.reference.cells);
+        // Texts outside the layout stand in the order of their hashes.
+        let layout = &with_missing.cells.categories;
+        let mut outside: Vec<(u64, u64)> = (0..categories)
+            .filter(|&category| all[category] + now[category] > 0)
+            .map(|category| (name(category), all[category]))
+            .filter(|(name, _)| !layout.contains(name))
+            .map(|(name, count)| (xxhash_rust::xxh3::xxh3_64(name.as_bytes()), count))
+            .collect();
+        outside.sort_unstable();
+        assert!(
+            pool.known() && (categories <= MAX_CATEGORIES) == (with_missing.reference.unseen == 0)
+        );
+        for (at, (_, count)) in outside.into_iter().enumerate() {
+            labelled.reference[met + at] = count;
+        }
         let special = pool.categories();
         labelled.reference[special] = 3;
         for (at, &rows) in pool.rows.iter().enumerate() {
@@ -246,9 +264,9 @@ fn a_share_that_moved_is_found_and_a_kept_one_is_not() {
 fn a_window_of_nothing_but_unseen_texts_has_drifted() {
     let one_text = sides(&[60, 40, 0], &[0, 0, 300], false).scores(1, 0.01);
     let mut different = vec![60, 40];
-    different.resize(302, 0);
+    different.resize(2_002, 0);
     let mut window = vec![0, 0];
-    window.resize(302, 1);
+    window.resize(2_002, 1);
     let different = sides(&different, &window, false).scores(1, 0.01);
     for score in one_text.iter().chain(&different) {
         assert_eq!(score.verdict, Verdict::Drift, "{}", score.reason);
@@ -308,7 +326,12 @@ fn unseen_rows_are_split_into_the_texts_that_are_known() {
         many.unseen += 3;
         many.examples.add(&format!("t{text}"), 3);
     }
-    assert_eq!(split(300, &none, &many), (vec![3; 100], false));
+    assert_eq!(split(300, &none, &many), (vec![3; 100], true));
+    for text in 100..2_000 {
+        many.unseen += 3;
+        many.examples.add(&format!("t{text}"), 3);
+    }
+    assert_eq!(split(6_000, &none, &many), (vec![3; 2_000], false));
     long.unseen = 5;
     assert_eq!(split(5, &none, &long), (vec![1; 5], false));
     let (found, _) = split(1_000_000, &none, &long);
@@ -324,6 +347,8 @@ fn categories_beyond_the_layout_of_a_reference_are_unseen() {
         side.examples.add("long tail", rows);
     }
     let pool = beyond.pool();
+    // What they are cannot matter, and nobody has to know.
+    assert!(pool.known());
     let mut sides = super::Sides::new(&pool);
     sides.reference.copy_from_slice(&[60, 40, 5, 0, 0, 0]);
     sides.choose();
@@ -331,11 +356,11 @@ fn categories_beyond_the_layout_of_a_reference_are_unseen() {
 }
 
 /// Blocks that differ no more than their rows would leave the null to rows; where they have as many as the window they
-/// also tell how independent those are, and a reference without blocks tells nothing.
+/// also tell how independent those are, and a reference without blocks tells nothing, unless it has many rows.
 #[test]
 fn references_of_independent_blocks_are_exchanged_and_larger_ones_are_not() {
     let few = sides(&[50, 30, 20], &[310, 170, 120], false);
-    let many = sides(&[310, 170, 120], &[50, 30, 20], false);
+    let many = sides(&[31, 17, 12], &[6, 3, 2], false);
     for score in many.scores(1, 0.01) {
         assert!(score.parameters.contains_key("null"), "{}", score.statistic);
     }

@@ -21,8 +21,8 @@
 //!
 //! No reference can say which categories it missed or met by luck; one with fewer rows than the window cannot say what lies
 //! beyond its values. Where rows would be redrawn, the rows of both sides are exchanged instead (see `exchange`, and
-//! `exchanged_ranks` for statistics of ranks): of categories where nothing is known of φ, of both where the window has
-//! more rows, with φ taken as 1. Bins of numbers miss nothing, being refitted.
+//! `exchanged_ranks` for statistics of ranks), with φ taken as 1: of both where the window has more rows, of categories also
+//! where nothing is known of φ and the reference has few rows for them. Bins of numbers miss nothing, being refitted.
 
 use rand_pcg::Pcg64Mcg;
 use statrs::distribution::{ChiSquared, ContinuousCDF};

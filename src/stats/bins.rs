@@ -35,7 +35,7 @@ const LABEL_DIGITS: usize = 6;
 /// Longest category in a label, in characters.
 const LABEL_CHARS: usize = 60;
 /// Labels with a meaning of their own: a category of that name is shown in quotes.
-const RESERVED: [&str; 4] = ["", "null", "wrong type", "unseen"];
+const RESERVED: [&str; 5] = ["", "null", "wrong type", "unseen", "other"];
 
 /// How one column's cells are grouped for comparison with one reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -336,7 +336,7 @@ fn take_evenly(counts: &mut [u64], total: u64) {
     let (sum, total) = (u128::from(sum), u128::from(total.min(sum)));
     let exact = |count: u64| u128::from(count) * total;
     let mut order: Vec<usize> = (0..counts.len()).collect();
-    order.sort_by_key(|i| std::cmp::Reverse(exact(counts[*i]) % sum));
+    order.sort_by_cached_key(|i| std::cmp::Reverse(exact(counts[*i]) % sum));
     let whole: u128 = counts.iter().map(|count| exact(*count) / sum).sum();
     let rest = (total - whole) as usize;
     for (rank, i) in order.into_iter().enumerate() {

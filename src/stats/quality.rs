@@ -79,7 +79,7 @@ pub struct SchemaChange {
     /// Known columns with the wrong type in more than half of the rows, and in how many.
     pub wrong_type: Vec<(String, u64)>,
     /// Fields that the layout does not know, and in how many rows; most frequent first. A sample of at most
-    /// [`crate::profile::distinct::KEPT`] names.
+    /// [`crate::profile::distinct::NAMED`] names.
     pub unknown: Vec<(String, u64)>,
     /// Rows of the window.
     pub n: u64,
@@ -407,13 +407,16 @@ mod tests {
             skipped: vec![],
         };
         let mut reference = profile(&layout, &[Missing::default()], &[1], &[]);
-        (0..100).for_each(|i| reference.unknown_fields.add(&format!("f{i}"), 1));
-        let window = profile(
-            &layout,
-            &[Missing::default()],
-            &[1],
-            &[("f7", 1), ("f8", 1), ("f9", 1)],
-        );
+        (0..2_000).for_each(|i| reference.unknown_fields.add(&format!("f{i}"), 1));
+        let new: Vec<String> = (0..100).map(|i| format!("new {i}")).collect();
+        let forgotten = |name: &&String| reference.unknown_fields.contains(name).is_none();
+        let forgotten: Vec<(&str, u64)> = new
+            .iter()
+            .filter(forgotten)
+            .take(3)
+            .map(|name| (name.as_str(), 1))
+            .collect();
+        let window = profile(&layout, &[Missing::default()], &[1], &forgotten);
         assert_eq!(
             schema_change(&layout, &window, Some(&reference)).unknown,
             []

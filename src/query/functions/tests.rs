@@ -469,7 +469,7 @@ async fn mistakes_are_told_in_sentences() {
     .await;
     check(
         "SELECT profile_rows(arrow_cast('abc', 'Binary'))",
-        "profile_rows: the stored profile has format version 97; this program reads version 1",
+        "profile_rows: the stored profile has format version 97; this program reads version 2",
     )
     .await;
     check(

@@ -86,7 +86,7 @@ impl Sql {
     pub async fn add_reference_file(&mut self, name: &str, file: &File) -> Result<(), QueryError> {
         if self.names.layout(name).is_ok() {
             let name = name.to_owned();
-            return Err(QueryError::ReferenceTwice { name });
+            return Err(QueryError::NameTaken { name });
         }
         // Times and identities are not profiled, so they need not be in order.
         let columns = column_names(file, None).await?.into_iter();

@@ -217,7 +217,7 @@ async fn mistakes_are_sentences() {
     let twice = sql.add_reference_file("r", &file).await;
     assert_eq!(
         twice.expect_err("it is there").to_string(),
-        "there are two references \"r\"; give one of them another name"
+        "the name \"r\" is taken, by a model or a reference; give this one another"
     );
     let unknown = refused(&sql, "SELECT m FROM t").await;
     assert!(
