@@ -39,6 +39,11 @@ struct Named {
     count: u64,
 }
 
+/// The hash that names are sampled by.
+pub(crate) fn hash(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
+}
+
 /// A name that is known by its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Hashed {
@@ -62,7 +67,7 @@ impl Distinct {
     pub fn add(&mut self, name: &str, count: u64) {
         if count > 0 {
             self.total = self.total.saturating_add(count);
-            self.keep(xxh3_64(name.as_bytes()), name, count);
+            self.keep(hash(name), name, count);
         }
     }
 
@@ -87,7 +92,7 @@ impl Distinct {
 
     /// Whether `name` was counted: `None` when the sketch is full and cannot tell.
     pub fn contains(&self, name: &str) -> Option<bool> {
-        let hash = xxh3_64(name.as_bytes());
+        let hash = hash(name);
         match self.position(hash, name) {
             Ok(_) => Some(true),
             Err(at) if at < NAMED => Some(false),
@@ -97,6 +102,13 @@ impl Distinct {
                 Err(_) => None,
             },
         }
+    }
+
+    /// [`Distinct::counts`] with the hash of each name, ascending.
+    pub(crate) fn hashed(&self) -> impl Iterator<Item = Hashed> {
+        let named = self.named.iter();
+        let named = named.map(|&Named { hash, count, .. }| Hashed { hash, count });
+        named.chain(self.others.iter().copied())
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -150,7 +162,7 @@ impl Distinct {
         let named: Vec<Named> = names
             .into_iter()
             .map(|(name, count)| Named {
-                hash: xxh3_64(name.as_bytes()),
+                hash: hash(&name),
                 name,
                 count,
             })

@@ -91,7 +91,8 @@ pub struct NumericCells {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CategoricalCells {
-    /// At most [`MAX_CATEGORIES`], each once; most frequent in the sample first, ties by name.
+    /// At most [`MAX_CATEGORIES`], each once; most frequent in the sample first, ties by name. Where there are more and some
+    /// were met as often as the last one, a hash says which of these are here.
     pub categories: Vec<String>,
     /// Declared complete: any other text is outside the domain.
     pub closed: bool,

@@ -26,9 +26,9 @@ use std::cmp::Reverse;
 use rand_pcg::Pcg64Mcg;
 
 use super::null::draws_for;
-use super::redraw::below;
 use super::sequential::{Drawn, Sequential};
 use super::shuffle;
+use crate::profile::distinct::{Hashed, hash};
 use crate::profile::layout::MAX_CATEGORIES;
 use crate::profile::{CategoricalCells, CategoricalProfile};
 use crate::stats::Statistic;
@@ -37,7 +37,7 @@ use crate::stats::bins::{Expected, left_out};
 /// Bins after those of the categories: null, wrong type, unseen.
 const SPECIAL: usize = 3;
 /// Most categories that rows outside the layout are split into where they are not all known: every one costs time in every
-/// draw. Where there are more the pieces are larger.
+/// draw. Where there are more the pieces are larger, and serve only a reference that is smaller than the window.
 const MOST_OUTSIDE: usize = 8_192;
 /// A reference that is no smaller than the window and has so many rows for each of its categories knows them well enough:
 /// rows are drawn from it once for all windows. (Two hundred and fifty categories in proportion to 1/k, 20,000 rows
@@ -57,8 +57,7 @@ pub(crate) struct Pool {
     room: Room,
     /// How many categories a reference has to meet for nothing new to come; `None` where something always can.
     complete: Option<usize>,
-    /// Whether the categories of all rows are known.
-    known: bool,
+    known: Known,
 }
 
 /// Which categories a reference can tell apart; what it met beyond them is unseen.
@@ -87,7 +86,10 @@ impl Pool {
         let met = reference.cells.iter().filter(|count| **count > 0).count() as u64;
         let is_sparse = reference.unseen > 0 || reference.values() < MANY_ROWS * met;
         let pool = (is_alone && is_sparse).then(|| Self::new(cells, reference, window));
-        pool.filter(|pool| pool.rows.len() as u64 * u64::from(draws_for(level)) <= MOST_WORK)
+        pool.filter(|pool| {
+            pool.known != Known::Lumps
+                && pool.rows.len() as u64 * u64::from(draws_for(level)) <= MOST_WORK
+        })
     }
 
     fn new(
@@ -96,26 +98,32 @@ impl Pool {
         window: &CategoricalProfile,
     ) -> Self {
         let both = |a: u64, b: u64| a.saturating_add(b);
-        let mut rows: Vec<u64> = reference
-            .cells
-            .iter()
-            .zip(&window.cells)
-            .map(|(&a, &b)| both(a, b))
-            .filter(|&rows| rows > 0)
+        let sides = reference.cells.iter().zip(&window.cells);
+        let of_layout = cells.categories.iter().zip(sides);
+        let mut by_hash: Vec<Hashed> = of_layout
+            .map(|(name, (&a, &b))| Hashed {
+                hash: hash(name),
+                count: both(a, b),
+            })
+            .filter(|category| category.count > 0)
             .collect();
         let outside = both(reference.unseen, window.unseen);
         // A layout that this reference chose has the texts that it met most; without texts outside it, all of them.
         let is_chosen = reference.unseen == 0 || left_out(cells, reference).is_some();
         let room = match is_chosen {
             true => Room::Most,
-            false => Room::First(rows.len()),
+            false => Room::First(by_hash.len()),
         };
-        let mut known = true;
+        let mut known = Known::All;
         if !cells.closed && is_chosen {
             let (pieces, all) = split(outside, reference, window);
-            rows.extend(pieces);
+            by_hash.extend(pieces);
             known = all;
-        } else if !cells.closed {
+        }
+        // The order in which equally frequent categories get their bins, as `stats::bins` and layouts have it.
+        by_hash.sort_unstable_by_key(|category| (category.hash, category.count));
+        let mut rows: Vec<u64> = by_hash.iter().map(|category| category.count).collect();
+        if !cells.closed && !is_chosen {
             // Unseen on either side, whatever they are.
             rows.push(outside);
         }
@@ -136,7 +144,7 @@ impl Pool {
 
     /// Whether the categories of all rows are known, or some are taken to be like those that are.
     pub fn known(&self) -> bool {
-        self.known
+        self.known == Known::All
     }
 
     fn categories(&self) -> usize {
@@ -145,14 +153,8 @@ impl Pool {
 
     /// How surprising each value is, which its statistic gave for the two sides' own bins, among all ways to label the
     /// rows. All statistics share the draws, and each has the same in whatever company.
-    pub fn judge(mut self, observed: &[(Statistic, f64)], level: f64, seed: u128) -> Vec<Drawn> {
+    pub fn judge(self, observed: &[(Statistic, f64)], level: f64, seed: u128) -> Vec<Drawn> {
         let rng = &mut Pcg64Mcg::new(seed);
-        // Equally frequent categories get their bins in this order, and where they stand must not say whose they are.
-        if self.room == Room::Most {
-            for at in (1..self.categories()).rev() {
-                self.rows.swap(at, below(rng, at + 1));
-            }
-        }
         let values: Vec<f64> = observed.iter().map(|(_, value)| *value).collect();
         let mut drawing = Sequential::new(&values, level, draws_for(level));
         let mut sides = Sides::new(&self);
@@ -162,6 +164,16 @@ impl Pool {
         }
         drawing.finish()
     }
+}
+
+/// What is known of the categories of all rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    All,
+    /// Some are taken to be like those that are known.
+    Some,
+    /// And put together, being too many.
+    Lumps,
 }
 
 /// Rows outside the layout by category, and whether that is certain. A name that both sides met is one category.
@@ -174,20 +186,25 @@ fn split(
     outside: u64,
     reference: &CategoricalProfile,
     window: &CategoricalProfile,
-) -> (Vec<u64>, bool) {
+) -> (Vec<Hashed>, Known) {
     let mut examples = reference.examples.clone();
     examples.merge(&window.examples);
-    let kept: Vec<u64> = examples.counts().collect();
-    let sum = sum(&kept);
-    if sum == outside {
-        return (kept, true);
+    if examples.counts().sum::<u64>() == outside {
+        return (examples.hashed().collect(), Known::All);
     }
+    let kept: Vec<u64> = examples.counts().collect();
     // Without an example, because the texts are too long to be kept, each row has its own.
     let sizes = match kept.is_empty() {
         true => vec![1],
         false => supposed(outside, &kept, reference, window),
     };
-    (fill(outside, &sizes), false)
+    let (pieces, known) = fill(outside, &sizes);
+    // Nobody knows their hashes: any will do that have nothing to do with their sizes.
+    let hashed = |(at, count): (usize, u64)| Hashed {
+        hash: hash(&at.to_string()),
+        count,
+    };
+    (pieces.into_iter().enumerate().map(hashed).collect(), known)
 }
 
 /// Sizes of categories, ascending, that come to about `outside` rows in like shares as the kept and the met ones.
@@ -230,7 +247,7 @@ fn supposed(
 }
 
 /// `sizes` again and again until all rows are used up, in larger pieces where they would be too many.
-fn fill(outside: u64, sizes: &[u64]) -> Vec<u64> {
+fn fill(outside: u64, sizes: &[u64]) -> (Vec<u64>, Known) {
     let pieces =
         (sizes.len() as u128 * u128::from(outside)).div_ceil(u128::from(sum(sizes).max(1)));
     let larger = u64::try_from(pieces.div_ceil(MOST_OUTSIDE as u128)).unwrap_or(u64::MAX);
@@ -244,7 +261,12 @@ fn fill(outside: u64, sizes: &[u64]) -> Vec<u64> {
         pieces.push(piece);
         left -= piece;
     }
-    pieces
+    let known = if larger > 1 {
+        Known::Lumps
+    } else {
+        Known::Some
+    };
+    (pieces, known)
 }
 
 fn sum(counts: &[u64]) -> u64 {

@@ -23,6 +23,9 @@
 //! expected to have no more than the window's share, and no fewer than it counted (see [`Expected`]). So a sample
 //! compared with itself has not moved, however rare its categories are.
 
+use std::cmp::Reverse;
+
+use crate::profile::distinct::hash;
 use crate::profile::layout::MAX_CATEGORIES;
 use crate::profile::{
     CategoricalCells, CategoricalProfile, Cells, ColumnProfile, LayoutColumn, NumericCells,
@@ -59,6 +62,9 @@ pub struct Expected {
     pub counts: Vec<u64>,
     /// How many bins, the first ones, are of categories.
     pub cells: usize,
+    /// These bins in the order in which rows are taken from them where shares are equal, most frequent first and then by
+    /// hash: a name may tell how frequent it will be. Empty: as they stand.
+    pub order: Vec<u16>,
     /// Rows of unseen categories that are expected; 0 where nothing new can come, or bins are ranges of numbers.
     pub unseen: u64,
 }
@@ -83,7 +89,7 @@ impl Expected {
         let there = rows(&out[..self.cells]);
         let missing = share.clamp(out[last], out[last].saturating_add(most)) - out[last];
         let missing = missing.min(u64::try_from(there).unwrap_or(u64::MAX));
-        take_evenly(&mut out[..self.cells], missing);
+        take_evenly(&mut out[..self.cells], &self.order, missing);
         out[last] += missing;
     }
 
@@ -166,6 +172,7 @@ impl Binning {
         binning.expected = Expected {
             counts: binning.counts(reference),
             cells: binning.cell_bins,
+            order: std::mem::take(&mut binning.expected.order),
             unseen: 0,
         };
         if let (Cells::Categorical(cells), ColumnProfile::Categorical(reference)) =
@@ -234,7 +241,7 @@ impl Binning {
     fn categorical(cells: &CategoricalCells, counts: &[u64]) -> Self {
         let mut met: Vec<usize> = (0..counts.len()).filter(|cell| counts[*cell] > 0).collect();
         // Stable: ties stay in the layout's order.
-        met.sort_by_key(|cell| std::cmp::Reverse(counts[*cell]));
+        met.sort_by_key(|cell| Reverse(counts[*cell]));
         let mut labels: Vec<String> = met
             .iter()
             .map(|cell| category_label(&cells.categories[*cell]))
@@ -243,15 +250,23 @@ impl Binning {
         labels.extend(["null", "wrong type", "unseen"].map(str::to_owned));
         let unseen = labels.len() - 1;
         let mut bin_of_cell = vec![unseen as u16; counts.len()];
-        for (rank, cell) in met.into_iter().enumerate() {
+        for (rank, &cell) in met.iter().enumerate() {
             bin_of_cell[cell] = rank as u16;
         }
+        let mut order: Vec<u16> = (0..met.len()).map(|bin| bin as u16).collect();
+        order.sort_by_cached_key(|&bin| {
+            let cell = met[usize::from(bin)];
+            (Reverse(counts[cell]), hash(&cells.categories[cell]))
+        });
         Self {
             bin_of_cell,
             labels,
             cell_bins,
             reference_counts: Vec::new(),
-            expected: Expected::default(),
+            expected: Expected {
+                order,
+                ..Expected::default()
+            },
         }
     }
 
@@ -327,20 +342,35 @@ fn bin_ends(counts: &[u64], bins: usize) -> Vec<usize> {
     ends
 }
 
-/// Takes `total` away from `counts` in proportion to them (largest remainders first, ties in order).
-fn take_evenly(counts: &mut [u64], total: u64) {
+/// Takes `total` away from `counts` in proportion to them (largest remainders first, ties in this order, which names every
+/// one of them or is empty).
+fn take_evenly(counts: &mut [u64], order: &[u16], total: u64) {
     let sum: u64 = counts.iter().sum();
     if sum == 0 {
         return;
     }
-    let (sum, total) = (u128::from(sum), u128::from(total.min(sum)));
-    let exact = |count: u64| u128::from(count) * total;
-    let mut order: Vec<usize> = (0..counts.len()).collect();
-    order.sort_by_cached_key(|i| std::cmp::Reverse(exact(counts[*i]) % sum));
-    let whole: u128 = counts.iter().map(|count| exact(*count) / sum).sum();
-    let rest = (total - whole) as usize;
-    for (rank, i) in order.into_iter().enumerate() {
-        counts[i] -= (exact(counts[i]) / sum) as u64 + u64::from(rank < rest);
+    let total = total.min(sum);
+    // In 64 bits where products fit: it is done for every draw of a null.
+    let is_small = sum < 1 << 32;
+    let share = |count: u64| match is_small {
+        true => (count * total / sum, count * total % sum),
+        false => {
+            let (exact, sum) = (u128::from(count) * u128::from(total), u128::from(sum));
+            ((exact / sum) as u64, (exact % sum) as u64)
+        }
+    };
+    let shares: Vec<(u64, u64)> = counts.iter().map(|&count| share(count)).collect();
+    let rest = total - shares.iter().map(|(whole, _)| whole).sum::<u64>();
+    for (count, (whole, _)) in counts.iter_mut().zip(&shares) {
+        *count -= whole;
+    }
+    let mut order: Vec<usize> = match order.is_empty() {
+        true => (0..counts.len()).collect(),
+        false => order.iter().map(|&at| usize::from(at)).collect(),
+    };
+    order.sort_by_key(|&at| Reverse(shares[at].1));
+    for at in order.into_iter().take(rest as usize) {
+        counts[at] -= 1;
     }
 }
 
