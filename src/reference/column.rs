@@ -100,6 +100,9 @@ impl Prepared {
         if expected <= counted {
             return None;
         }
+        if let Some(error) = self.binning.expected.error {
+            return Unseen::by_luck(place, expected, error, profile.rows());
+        }
         let met = |times: u64| texts.cells.iter().filter(|count| **count == times).count();
         Unseen::new(place, expected, met(2) as u64, profile.rows())
     }

@@ -89,6 +89,22 @@ impl Unseen {
         })
     }
 
+    /// `expected` of `rows` rows were counted or are luck's, whose estimate has a standard deviation of `error` rows.
+    /// `None` where nothing is expected.
+    pub fn by_luck(place: usize, expected: u64, error: u64, rows: u64) -> Option<Self> {
+        let (rows_expected, error, n) = (expected as f64, error as f64, rows as f64);
+        if expected == 0 || n <= 0.0 {
+            return None;
+        }
+        let variance = (rows_expected * (1.0 - rows_expected / n)).max(1.0) + error * error;
+        Some(Self {
+            place,
+            expected,
+            shape: rows_expected * rows_expected / variance,
+            mean: rows_expected / n,
+        })
+    }
+
     /// A share that the estimate leaves possible; rows count for 1/`phi` of independent ones.
     pub fn draw_share(&self, phi: f64, rng: &mut Pcg64Mcg) -> f64 {
         let shape = self.shape / phi;
@@ -131,6 +147,20 @@ mod tests {
             assert!(fitted.shares.iter().all(|share| share.is_finite()));
         }
         assert_eq!(Unseen::new(0, 0, 5, 100), None);
+        assert_eq!(Unseen::by_luck(0, 0, 5, 100), None);
+    }
+
+    #[test]
+    fn what_is_by_luck_is_as_uncertain_as_its_estimate() {
+        let mut rng = Pcg64Mcg::new(9);
+        let spread = |error: u64, rng: &mut Pcg64Mcg| {
+            let unseen = Unseen::by_luck(0, 600, error, 1_000).expect("some are expected");
+            let squares = (0..4_000).map(|_| (unseen.draw_share(1.0, rng) - 0.6).powi(2));
+            (squares.sum::<f64>() / 4_000.0).sqrt()
+        };
+        // √(1,000·0.6·0.4) is 15.5 rows; with 50 more it is 52.3.
+        assert!((spread(0, &mut rng) - 0.0155).abs() < 0.001);
+        assert!((spread(50, &mut rng) - 0.0523).abs() < 0.003);
     }
 
     /// Drawn shares against many references of 100 categories: the estimate less the truth has the drawn spread.

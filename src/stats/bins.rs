@@ -67,6 +67,8 @@ pub struct Expected {
     pub order: Vec<u16>,
     /// Rows of unseen categories that are expected; 0 where nothing new can come, or bins are ranges of numbers.
     pub unseen: u64,
+    /// Standard deviation of the part of them that is luck's, in rows; `None` where that is not what is expected.
+    pub error: Option<u64>,
 }
 
 impl Expected {
@@ -97,10 +99,16 @@ impl Expected {
     /// them, because the layout had no room for their categories (`left_out` of them, so many times each, or a fair sample)
     /// or does not know them; `complete`: nothing can come that was not met.
     pub fn expect(&mut self, met: &[u64], unseen: u64, left_out: Option<&[u64]>, complete: bool) {
-        self.unseen = match left_out {
-            _ if complete => 0,
-            Some(left_out) => unseen.saturating_add(by_luck(met, unseen, left_out)),
-            None => met.iter().filter(|&&times| times == 1).count() as u64,
+        (self.unseen, self.error) = match left_out {
+            _ if complete => (0, None),
+            Some(left_out) => {
+                let (luck, error) = by_luck(met, unseen, left_out);
+                (unseen.saturating_add(luck), Some(error))
+            }
+            None => {
+                let once = met.iter().filter(|&&times| times == 1);
+                (once.count() as u64, None)
+            }
         };
     }
 }
@@ -108,10 +116,10 @@ impl Expected {
 /// Rows that categories have because they were chosen for having many, `met` times each. Those that were met c times or
 /// more have c·N₍c₎ rows by luck; the least count was had by some that were chosen and some that were not, so what is
 /// between the two c counts in proportion. Of those not chosen the sample `left_out` tells, which stands for all that have
-/// the `unseen` rows.
-fn by_luck(met: &[u64], unseen: u64, left_out: &[u64]) -> u64 {
+/// the `unseen` rows. With the standard deviation of that estimate, which is as uncertain as N₍c₎ is.
+fn by_luck(met: &[u64], unseen: u64, left_out: &[u64]) -> (u64, u64) {
     let Some(&least) = met.iter().min() else {
-        return 0;
+        return (0, 0);
     };
     let sampled = unseen as f64 / rows(left_out).max(1) as f64;
     // N₍c₎ is smooth within a quarter of the deviation √c that luck gives.
@@ -120,22 +128,32 @@ fn by_luck(met: &[u64], unseen: u64, left_out: &[u64]) -> u64 {
         let near = counts.iter().filter(|&&met| met.abs_diff(times) <= reach);
         near.count() as f64
     };
+    // c·N₍c₎ and its deviation.
     let by_luck = |times: u64| {
-        let so_often = near(met, times, reach) + sampled * near(left_out, times, reach);
-        times as f64 * so_often / (2 * reach + 1) as f64
+        let (chosen, others) = (near(met, times, reach), near(left_out, times, reach));
+        let each = times as f64 / (2 * reach + 1) as f64;
+        let error = (chosen + sampled * sampled * others).sqrt();
+        (each * (chosen + sampled * others), each * error)
     };
     let chosen = near(met, least, 0);
     let chosen = chosen / (chosen + sampled * near(left_out, least, 0));
-    let luck = chosen * by_luck(least) + (1.0 - chosen) * by_luck(least.saturating_add(1));
-    (luck.round() as u64).min(u64::try_from(rows(met)).unwrap_or(u64::MAX))
+    let (at, above) = (by_luck(least), by_luck(least.saturating_add(1)));
+    let between = |at: f64, above: f64| chosen * at + (1.0 - chosen) * above;
+    let most = u64::try_from(rows(met)).unwrap_or(u64::MAX);
+    let whole = |rows: f64| (rows.round() as u64).min(most);
+    (whole(between(at.0, above.0)), whole(between(at.1, above.1)))
 }
+
+/// One in so many is few.
+const FEW: usize = 50;
 
 fn rows(counts: &[u64]) -> u128 {
     counts.iter().map(|&count| u128::from(count)).sum()
 }
 
 /// The categories of a reference that its layout has no room for, so many times each, or a fair sample of them: `None`
-/// where it has room, and where it was not chosen by this reference, or it would have those that were met most.
+/// where it has room, and where it was not chosen by this reference, or it would have those that were met most (but for a
+/// few that came late among very many, see `profile::sample`).
 pub(crate) fn left_out(
     cells: &CategoricalCells,
     reference: &CategoricalProfile,
@@ -145,10 +163,8 @@ pub(crate) fn left_out(
     }
     let least = reference.cells.iter().min()?;
     let left_out: Vec<u64> = reference.examples.counts().collect();
-    left_out
-        .iter()
-        .all(|times| times <= least)
-        .then_some(left_out)
+    let more = left_out.iter().filter(|times| *times > least).count();
+    (FEW * more <= left_out.len()).then_some(left_out)
 }
 
 /// All cells of a column ungrouped, for rank statistics; special bins aside, in the order of [`Binning`].
@@ -174,6 +190,7 @@ impl Binning {
             cells: binning.cell_bins,
             order: std::mem::take(&mut binning.expected.order),
             unseen: 0,
+            error: None,
         };
         if let (Cells::Categorical(cells), ColumnProfile::Categorical(reference)) =
             (&column.cells, reference)

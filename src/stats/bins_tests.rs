@@ -222,7 +222,12 @@ fn check_luck(categories: usize, rows: u64) {
     let share = MAX_CATEGORIES as f64 / categories as f64;
     let luck = counts.iter().sum::<u64>() as f64 - rows as f64 * share;
     let sample: Vec<u64> = left_out.iter().copied().step_by(3).collect();
-    let found = by_luck(&counts, left_out.iter().sum(), &sample) as f64;
+    let (found, error) = by_luck(&counts, left_out.iter().sum(), &sample);
+    let found = found as f64;
+    assert!(
+        (0.05..0.5).contains(&(error as f64 / luck)),
+        "{error} of {luck}"
+    );
     assert!((0.75..1.33).contains(&(found / luck)), "{found} of {luck}");
 }
 
