@@ -40,8 +40,17 @@ struct Named {
 }
 
 /// The hash that names are sampled by.
-pub(crate) fn hash(name: &str) -> u64 {
+fn hash(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
+}
+
+/// A place for each name that has nothing to do with what it says, nor with whether it is sampled: for choices among equals.
+pub(crate) fn lot(name: &str) -> u64 {
+    lot_of(hash(name))
+}
+
+fn lot_of(hash: u64) -> u64 {
+    xxh3_64(&hash.to_le_bytes())
 }
 
 /// A name that is known by its hash.
@@ -104,11 +113,13 @@ impl Distinct {
         }
     }
 
-    /// [`Distinct::counts`] with the hash of each name, ascending.
-    pub(crate) fn hashed(&self) -> impl Iterator<Item = Hashed> {
-        let named = self.named.iter();
-        let named = named.map(|&Named { hash, count, .. }| Hashed { hash, count });
-        named.chain(self.others.iter().copied())
+    /// The [`lot`] of each name of [`Distinct::counts`], with its count.
+    pub(crate) fn lots(&self) -> impl Iterator<Item = (u64, u64)> {
+        let named = self.named.iter().map(|named| (named.hash, named.count));
+        let others = self.others.iter().map(|other| (other.hash, other.count));
+        named
+            .chain(others)
+            .map(|(hash, count)| (lot_of(hash), count))
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {

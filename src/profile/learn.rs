@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::categorical::{MAX_TEXT_BYTES, category_text};
-use super::distinct::hash;
+use super::distinct::lot;
 use super::edges;
 use super::glob;
 use super::layout::{
@@ -332,8 +332,8 @@ fn frequencies(column: &SampleColumn) -> HashMap<String, u64> {
 }
 
 fn by_frequency(mut counted: Vec<(String, u64)>) -> Vec<String> {
-    // Of those that were met equally often at the end a hash decides: names may tell how frequent they will be.
-    counted.sort_by_cached_key(|(text, count)| (Reverse(*count), hash(text)));
+    // Of those that were met equally often at the end the lot decides: names may tell how frequent they will be.
+    counted.sort_by_cached_key(|(text, count)| (Reverse(*count), lot(text)));
     counted.truncate(MAX_CATEGORIES);
     counted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     counted.into_iter().map(|(text, _)| text).collect()

@@ -28,7 +28,7 @@ use rand_pcg::Pcg64Mcg;
 use super::null::draws_for;
 use super::sequential::{Drawn, Sequential};
 use super::shuffle;
-use crate::profile::distinct::{Hashed, hash};
+use crate::profile::distinct::lot;
 use crate::profile::layout::MAX_CATEGORIES;
 use crate::profile::{CategoricalCells, CategoricalProfile};
 use crate::stats::Statistic;
@@ -100,29 +100,26 @@ impl Pool {
         let both = |a: u64, b: u64| a.saturating_add(b);
         let sides = reference.cells.iter().zip(&window.cells);
         let of_layout = cells.categories.iter().zip(sides);
-        let mut by_hash: Vec<Hashed> = of_layout
-            .map(|(name, (&a, &b))| Hashed {
-                hash: hash(name),
-                count: both(a, b),
-            })
-            .filter(|category| category.count > 0)
+        let mut by_lot: Vec<(u64, u64)> = of_layout
+            .map(|(name, (&a, &b))| (lot(name), both(a, b)))
+            .filter(|(_, rows)| *rows > 0)
             .collect();
         let outside = both(reference.unseen, window.unseen);
         // A layout that this reference chose has the texts that it met most; without texts outside it, all of them.
         let is_chosen = reference.unseen == 0 || left_out(cells, reference).is_some();
         let room = match is_chosen {
             true => Room::Most,
-            false => Room::First(by_hash.len()),
+            false => Room::First(by_lot.len()),
         };
         let mut known = Known::All;
         if !cells.closed && is_chosen {
             let (pieces, all) = split(outside, reference, window);
-            by_hash.extend(pieces);
+            by_lot.extend(pieces);
             known = all;
         }
         // The order in which equally frequent categories get their bins, as `stats::bins` and layouts have it.
-        by_hash.sort_unstable_by_key(|category| (category.hash, category.count));
-        let mut rows: Vec<u64> = by_hash.iter().map(|category| category.count).collect();
+        by_lot.sort_unstable();
+        let mut rows: Vec<u64> = by_lot.iter().map(|(_, rows)| *rows).collect();
         if !cells.closed && !is_chosen {
             // Unseen on either side, whatever they are.
             rows.push(outside);
@@ -176,7 +173,8 @@ enum Known {
     Lumps,
 }
 
-/// Rows outside the layout by category, and whether that is certain. A name that both sides met is one category.
+/// Rows outside the layout by category, each with its lot, and whether that is certain. A name that both sides met is one
+/// category.
 ///
 /// Where some names were not kept, the sizes of all are supposed from two samples: the kept ones, each for one, and the
 /// layout's. Under no drift the reference misses a category of c pooled rows with chance q^c, where q is the window's
@@ -186,11 +184,11 @@ fn split(
     outside: u64,
     reference: &CategoricalProfile,
     window: &CategoricalProfile,
-) -> (Vec<Hashed>, Known) {
+) -> (Vec<(u64, u64)>, Known) {
     let mut examples = reference.examples.clone();
     examples.merge(&window.examples);
     if examples.counts().sum::<u64>() == outside {
-        return (examples.hashed().collect(), Known::All);
+        return (examples.lots().collect(), Known::All);
     }
     let kept: Vec<u64> = examples.counts().collect();
     // Without an example, because the texts are too long to be kept, each row has its own.
@@ -199,12 +197,9 @@ fn split(
         false => supposed(outside, &kept, reference, window),
     };
     let (pieces, known) = fill(outside, &sizes);
-    // Nobody knows their hashes: any will do that have nothing to do with their sizes.
-    let hashed = |(at, count): (usize, u64)| Hashed {
-        hash: hash(&at.to_string()),
-        count,
-    };
-    (pieces.into_iter().enumerate().map(hashed).collect(), known)
+    // Nobody knows their lots: any will do that have nothing to do with their sizes.
+    let drawn = |(at, rows): (usize, u64)| (lot(&at.to_string()), rows);
+    (pieces.into_iter().enumerate().map(drawn).collect(), known)
 }
 
 /// Sizes of categories, ascending, that come to about `outside` rows in like shares as the kept and the met ones.

@@ -47,7 +47,7 @@ fn sides(reference: &[u64], window: &[u64], closed: bool) -> Sides {
     let mut met: Vec<usize> = (0..reference.len())
         .filter(|&category| reference[category] > 0)
         .collect();
-    met.sort_by_key(|&category| (Reverse(reference[category]), hash(&name(category))));
+    met.sort_by_key(|&category| (Reverse(reference[category]), lot(&name(category))));
     met.truncate(MAX_CATEGORIES);
     let cells = CategoricalCells {
         categories: met.into_iter().map(name).collect(),
@@ -193,17 +193,17 @@ fn bins_are_chosen_as_the_comparison_chooses_them() {
         let scores = with_missing.scores(1, 0.05);
         let pool = with_missing.pool();
         let mut labelled = super::Sides::new(&pool);
-        let mut by_hash: Vec<(u64, u64)> = (0..categories)
+        let mut by_lot: Vec<(u64, u64)> = (0..categories)
             .filter(|&category| all[category] + now[category] > 0)
-            .map(|category| (hash(&name(category)), all[category]))
+            .map(|category| (lot(&name(category)), all[category]))
             .collect();
-        by_hash.sort_unstable();
+        by_lot.sort_unstable();
         assert!(pool.known());
         assert_eq!(
             categories <= MAX_CATEGORIES,
             with_missing.reference.unseen == 0
         );
-        for (at, (_, count)) in by_hash.into_iter().enumerate() {
+        for (at, (_, count)) in by_lot.into_iter().enumerate() {
             labelled.reference[at] = count;
         }
         let special = pool.categories();
@@ -321,7 +321,7 @@ fn unseen_rows_are_split_into_the_texts_that_are_known() {
     let none = CategoricalProfile::default();
     let split = |outside, reference: &CategoricalProfile, window: &CategoricalProfile| {
         let (pieces, known) = split(outside, reference, window);
-        let mut rows: Vec<u64> = pieces.iter().map(|piece| piece.count).collect();
+        let mut rows: Vec<u64> = pieces.iter().map(|(_, rows)| *rows).collect();
         rows.sort_unstable();
         (rows, known)
     };

@@ -25,7 +25,7 @@
 
 use std::cmp::Reverse;
 
-use crate::profile::distinct::hash;
+use crate::profile::distinct::lot;
 use crate::profile::layout::MAX_CATEGORIES;
 use crate::profile::{
     CategoricalCells, CategoricalProfile, Cells, ColumnProfile, LayoutColumn, NumericCells,
@@ -63,7 +63,7 @@ pub struct Expected {
     /// How many bins, the first ones, are of categories.
     pub cells: usize,
     /// These bins in the order in which rows are taken from them where shares are equal, most frequent first and then by
-    /// hash: a name may tell how frequent it will be. Empty: as they stand.
+    /// lot: a name may tell how frequent it will be. Empty: as they stand.
     pub order: Vec<u16>,
     /// Rows of unseen categories that are expected; 0 where nothing new can come, or bins are ranges of numbers.
     pub unseen: u64,
@@ -273,7 +273,7 @@ impl Binning {
         let mut order: Vec<u16> = (0..met.len()).map(|bin| bin as u16).collect();
         order.sort_by_cached_key(|&bin| {
             let cell = met[usize::from(bin)];
-            (Reverse(counts[cell]), hash(&cells.categories[cell]))
+            (Reverse(counts[cell]), lot(&cells.categories[cell]))
         });
         Self {
             bin_of_cell,
